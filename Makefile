@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# hookset: `make help` says what there is. Everything built lands flat in build/.
+
+VERSION   := 0.1.0
+
+CLANG     ?= clang
+CXX       ?= g++
+PREFIX    ?= /usr/local
+DROP_PORT ?= 8080# the TCP port that xdp_drop.o blocks
+
+BPF_CFLAGS := -g -O2 -mcpu=v3 -target bpf -Wall -Wextra -Wno-unused-parameter $(WERROR) \
+	      -idirafter /usr/include/$(shell uname -m)-linux-gnu
+CXXFLAGS   ?= -O2 -g
+CXXFLAGS   += -std=c++20 -Wall -Wextra $(WERROR) -ffunction-sections -fdata-sections
+CPPFLAGS   += -DHOOKSET_VERSION='"$(VERSION)"'
+LDFLAGS    ?= -s
+LDFLAGS    += -Wl,--gc-sections -Wl,--as-needed
+LDLIBS     := -lbpf
+
+OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c))
+TOOLS   := $(patsubst tools/%.cc,build/%,$(wildcard tools/*.cc))
+LIB     := $(patsubst tools/lib/%.cc,build/obj/lib/%.o,$(wildcard tools/lib/*.cc))
+MAN     := $(wildcard tools/man/*.8)
+COMPLETIONS := $(PREFIX)/share/bash-completion/completions
+
+ifeq ($(V),1)
+Q   :=
+msg :=
+else
+Q   := @
+msg = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all deps demo test lint format install uninstall clean help FORCE
+
+all: $(OBJECTS) $(TOOLS)
+
+build/%.o: bpf/%.c
+	$(call msg,BPF,$@)
+	@mkdir -p build/obj
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF build/obj/$*.o.d -c $< -o $@
+
+# The .text object holds nothing but its program, and the port that was asked for.
+build/xdp_drop.o: BPF_CFLAGS := $(filter-out -g,$(BPF_CFLAGS))
+build/xdp_drop.o build/xdp_drop.bpf.o: BPF_CFLAGS += -DDROP_PORT=$(DROP_PORT)
+build/xdp_drop.o build/xdp_drop.bpf.o: build/obj/drop_port
+build/obj/drop_port: FORCE
+	@mkdir -p build/obj
+	@echo $(DROP_PORT) | cmp -s - $@ || echo $(DROP_PORT) > $@
+
+build/obj/%.o: tools/%.cc
+	$(call msg,CXX,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -MF build/obj/$*.d -c $< -o $@
+
+build/obj/lib.a: $(LIB)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+build/%: build/obj/%.o build/obj/lib.a
+	$(call msg,LINK,$@)
+	$(Q)$(CXX) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+-include $(wildcard build/obj/*.d build/obj/lib/*.d)
+
+## What needs root says so. Each of the following installs what it lacks first.
+deps:
+	$(Q)vagrant/provision.sh build demo test lint
+
+demo:
+	$(Q)vagrant/provision.sh build demo
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/walkthrough --demo vagrant/[0-9]*.md
+
+test:
+	$(Q)vagrant/provision.sh build demo test lint
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tests/run $(TESTS)
+
+lint:
+	$(Q)vagrant/provision.sh build lint
+	$(Q)tests/lint
+
+format:
+	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/hookset $(DESTDIR)$(PREFIX)/share/man/man8
+	install $(TOOLS) $(DESTDIR)$(PREFIX)/sbin
+	install -m 644 $(OBJECTS) $(DESTDIR)$(PREFIX)/lib/hookset
+	install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(COMPLETIONS)
+	for tool in $(notdir $(TOOLS)); do \
+		install -m 644 tools/completions/hookset $(DESTDIR)$(COMPLETIONS)/$$tool || exit; \
+	done
+
+uninstall:
+	cd $(DESTDIR)$(PREFIX)/sbin && rm -f $(notdir $(TOOLS))
+	cd $(DESTDIR)$(PREFIX)/share/man/man8 && rm -f $(notdir $(MAN))
+	cd $(DESTDIR)$(COMPLETIONS) && rm -f $(notdir $(TOOLS))
+	rm -rf $(DESTDIR)$(PREFIX)/lib/hookset
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make              build all objects and tools into build/'
+	@echo 'make DROP_PORT=N  the same; xdp_drop blocks TCP port N, not 8080'
+	@echo 'make deps         install what building, demo, tests and lint need (root)'
+	@echo 'make demo         play the walkthroughs of vagrant/ and show their proofs (root)'
+	@echo 'make test         run the test suite; TESTS="tests/NAME.bats ..." for some (root)'
+	@echo 'make lint         check format, warnings, shell scripts and man pages'
+	@echo 'make format       format the C and C++ sources in place'
+	@echo 'make install      install below $$(DESTDIR)$$(PREFIX), by default /usr/local'
+	@echo 'make uninstall    take it away again'
+	@echo 'make clean        remove build/'
+	@echo 'V=1 shows the commands.'

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * xdp_drop as SEC("xdp"), with the port as a knob that is set before loading:
+ * drop_port, a TCP destination port in host byte order. See xdp_drop.c.
+ */
+#include <linux/types.h>
+
+#include <bpf/bpf_helpers.h>
+
+#ifndef DROP_PORT
+#define DROP_PORT 8080
+#endif
+const volatile __u16 drop_port = DROP_PORT;
+
+#undef DROP_PORT
+#define DROP_PORT drop_port
+#define SECTION SEC("xdp")
+#include "xdp_drop.c"

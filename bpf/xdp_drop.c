@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+/*
+ * xdp_drop: drop TCP to one port, over IPv4 and IPv6; pass everything else.
+ *
+ * Built twice. As xdp_drop.o the program has no section of its own, so it is
+ * the object's .text, no BTF and no map comes with it, and the port is fixed
+ * when it is built (make DROP_PORT=8080). xdp_drop.bpf.c builds the same
+ * source as SEC("xdp"), for loaders that no longer take .text (libbpf 1.5).
+ */
+#include "include/parse.h"
+
+#ifndef DROP_PORT
+#define DROP_PORT 8080
+#endif
+#ifndef SECTION
+#define SECTION
+#endif
+
+SECTION
+int xdp_drop(struct xdp_md *ctx)
+{
+	struct cursor c = cursor_init(ctx);
+	int verdict = XDP_PASS; /* what cannot be parsed is passed on */
+	struct ipv6hdr *ip6;
+	struct iphdr *ip4;
+	struct tcphdr *tcp;
+	int proto = -1;
+
+	/* Which protocol does it carry? */
+	switch (parse_eth(&c)) {
+	case bpf_htons(ETH_P_IP):
+		proto = parse_ip4(&c, &ip4);
+		break;
+	case bpf_htons(ETH_P_IPV6):
+		proto = parse_ip6(&c, &ip6);
+		break;
+	}
+	if (proto != IPPROTO_TCP)
+		return verdict;
+
+	/* To which port? A later fragment has none. */
+	if (parse_tcp(&c, &tcp) < 0)
+		return verdict;
+	if (tcp->dest != bpf_htons(DROP_PORT))
+		return verdict;
+
+	/* To the closed port: without its first packet no connection begins. */
+	return XDP_DROP;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck shell=bash
+# What the suites share. Each file says `load helpers`, and each test gets, by
+# setup(), its own bpffs at $BPFFS and netns that it asks for; teardown() takes
+# them away, after half a set-up too.
+
+bats_require_minimum_version 1.8.0
+
+# requires NEED...: skip, saying why, where the machine lacks one.
+requires() {
+	local need
+	for need in "$@"; do
+		case $need in
+		root) [ "$(id -u)" -eq 0 ] || skip "needs root" ;;
+		cmd:*) command -v "${need#cmd:}" >/dev/null || skip "needs the command ${need#cmd:}" ;;
+		unprivileged-map-access) unprivileged_map_access ||
+			skip "this kernel lets no plain user call bpf(2), kernel.unprivileged_bpf_disabled is set" ;;
+		ip-text) ip_takes_text || skip "this ip takes no .text program (libbpf 1.5)" ;;
+		*)
+			echo "requires: unknown need '$need'" >&2
+			return 1
+			;;
+		esac
+	done
+}
+
+setup() {
+	NETNS=()
+	BPFFS=$BATS_TEST_TMPDIR/bpffs
+	mkdir "$BPFFS"
+	mount -t bpf hookset-test "$BPFFS"
+	# A plain user must be able to walk to it.
+	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_SUITE_TMPDIR" "$(dirname "$BATS_TEST_TMPDIR")" "$BATS_TEST_TMPDIR" 2>/dev/null || true
+	chmod 755 "$BPFFS"
+}
+
+teardown() {
+	local ns
+	stop_all
+	for ns in "${NETNS[@]}"; do
+		ip netns del "$ns" || true
+	done
+	! mountpoint -q "$BPFFS" || umount "$BPFFS"
+}
+
+# netns VAR: make a network namespace with lo up, and put its name in VAR.
+netns() {
+	local name
+	name=hookset-$(head -c 4 /dev/urandom | od -An -tx4 | tr -d ' ')
+	ip netns add "$name"
+	NETNS+=("$name")
+	ip -n "$name" link set lo up
+	printf -v "$1" %s "$name"
+}
+
+# two_hosts A B: netns A and B joined by a veth pair: A has 10.9.0.1/24 and
+# fd09::1/64, B has .2 and ::2. The devices are both called veth0.
+two_hosts() {
+	netns "$1"
+	netns "$2"
+	local a=${!1} b=${!2}
+	ip -n "$a" link add veth0 type veth peer name veth0 netns "$b"
+	ip -n "$a" addr add 10.9.0.1/24 dev veth0
+	ip -n "$b" addr add 10.9.0.2/24 dev veth0
+	ip -n "$a" addr add fd09::1/64 dev veth0 nodad
+	ip -n "$b" addr add fd09::2/64 dev veth0 nodad
+	ip -n "$a" link set veth0 up
+	ip -n "$b" link set veth0 up
+	poll 5 has_carrier "$a"
+}
+
+has_carrier() {
+	ip -n "$1" link show veth0 | grep -q LOWER_UP
+}
+
+# in_ns NAME COMMAND...: run it there. `ip netns exec` would hide bpffs pins.
+in_ns() {
+	local ns=$1
+	shift
+	nsenter --net="/run/netns/$ns" "$@"
+}
+
+# start COMMAND...: run it in the background until teardown. Its pid is in PID,
+# its output in $BATS_TEST_TMPDIR/out.PID's file, named by OUT.
+start() {
+	OUT=$(mktemp "$BATS_TEST_TMPDIR/out.XXXXXX")
+	# fd 3 is bats's own: whoever holds it open keeps bats waiting.
+	"$@" >"$OUT" 2>"$OUT.err" 3>&- &
+	PID=$!
+	STARTED+=("$PID")
+}
+
+# start_in NETNS COMMAND...: start it there. PID is its own, as start() of a
+# function would not make it.
+start_in() {
+	local ns=$1
+	shift
+	start nsenter --net="/run/netns/$ns" "$@"
+}
+
+# serve NETNS NAME SPEC...: start tests/fixtures/sockets there, which says what a
+# SPEC is; its sockets are fds 3, 4, ... of PID.
+serve() {
+	local ns=$1
+	shift
+	start_in "$ns" "$HOOKSET_ROOT/tests/fixtures/sockets" serve "$@"
+	poll 5 grep -qx ready "$OUT" || {
+		cat "$OUT.err" >&2
+		return 1
+	}
+}
+
+# answers ANSWER NETNS PROTO ADDR PORT [COMMAND...]: this is what a client there
+# gets to hear, as `tests/fixtures/sockets ask` says it.
+answers() {
+	local expected=$1 ns=$2 got
+	shift 2
+	got=$(in_ns "$ns" "$HOOKSET_ROOT/tests/fixtures/sockets" ask "$@")
+	if [ "$got" != "$expected" ]; then
+		printf 'asked:    %s\nexpected: "%s"\nanswer:   "%s"\n' "$*" "$expected" "$got" >&2
+		return 1
+	fi
+}
+
+# cookie NETNS SS_OPTION... FILTER: the cookie of the one socket that ss finds.
+cookie() {
+	local ns=$1 found
+	shift
+	found=$(in_ns "$ns" ss -Hnae "$@" | grep -o 'sk:[0-9a-f]*')
+	if [ "$(wc -l <<<"$found")" -ne 1 ] || [ -z "$found" ]; then
+		printf 'cookie: not one socket: %s\n%s\n' "$*" "$found" >&2
+		return 1
+	fi
+	echo "${found#sk:}"
+}
+
+# holds MAP COOKIE... : the kernel's own dump of the map shows these sockets, in
+# the order of their slots, and "-" for an empty one.
+holds() {
+	local map=$1 got
+	shift
+	got=$(bpftool -j map dump pinned "$map" | /usr/bin/python3 -c '
+import json, sys
+slots = [slot["value"] for slot in json.load(sys.stdin)]
+print(*("%x" % int.from_bytes([int(byte, 16) for byte in slot], sys.byteorder)
+        if isinstance(slot, list) else "-" for slot in slots))')
+	if [ "$got" != "$*" ]; then
+		printf 'map %s\nexpected: %s\nholds:    %s\n' "$map" "$*" "$got" >&2
+		return 1
+	fi
+}
+
+# stop PID: end what start() started, and wait for it.
+stop() {
+	kill "$1" 2>/dev/null || true
+	kill -CONT "$1" 2>/dev/null || true # it may be stopped
+	wait "$1" 2>/dev/null || true
+}
+
+stop_all() {
+	local pid
+	for pid in "${STARTED[@]}"; do
+		stop "$pid"
+	done
+	STARTED=()
+}
+
+# poll SECONDS COMMAND...: until it succeeds, or fail with what it last said.
+poll() {
+	local deadline=$((SECONDS + $1)) out
+	shift
+	until out=$("$@" 2>&1); do
+		if [ $SECONDS -ge $deadline ]; then
+			printf 'timed out: %s\n%s\n' "$*" "$out" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+# listening NETNS PORT [-u]: is somebody there? Plain `ss` options follow.
+listening() {
+	local ns=$1 port=$2
+	shift 2
+	[ -n "$(in_ns "$ns" ss -Hln "${@:--t}" "sport = :$port")" ]
+}
+
+# as_user COMMAND...: as a plain user without any capability.
+as_user() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@"
+}
+
+# load_prog NAME [TYPE]: load build/NAME.bpf.o and pin it at $BPFFS/NAME_prog.
+load_prog() {
+	bpftool prog load "$HOOKSET_BUILD/$1.bpf.o" "$BPFFS/$1_prog"
+}
+
+# pin_map NAME PROG: pin that map of the program pinned at PROG at $BPFFS/NAME.
+# Names of maps are system-wide, so it is looked up by the program's own ids.
+pin_map() {
+	local id
+	for id in $(bpftool -j prog show pinned "$2" |
+		/usr/bin/python3 -c 'import json, sys; print(*json.load(sys.stdin)["map_ids"])'); do
+		if bpftool -j map show id "$id" | grep -q "\"name\":\"$1\""; then
+			bpftool map pin id "$id" "$BPFFS/$1"
+			return
+		fi
+	done
+	echo "pin_map: no map $1 in $2" >&2
+	return 1
+}
+
+# fails STATUS TEXT COMMAND...: it exits with STATUS, says exactly TEXT on
+# stderr, in one line, and nothing on stdout.
+fails() {
+	local status_expected=$1 text=$2
+	shift 2
+	run --separate-stderr "$@"
+	# shellcheck disable=SC2154 # bats sets stderr
+	if [ "$status" -ne "$status_expected" ] || [ "$stderr" != "$text" ] || [ -n "$output" ]; then
+		printf 'command:  %s\nexpected: %s, "%s"\nstatus:   %s\nstdout:   %s\nstderr:   "%s"\n' \
+			"$*" "$status_expected" "$text" "$status" "$output" "$stderr" >&2
+		return 1
+	fi
+}
+
+# misuse TEXT COMMAND...: wrong usage: status 2, "COMMAND: TEXT", and where to look.
+misuse() {
+	local text=$1
+	shift
+	fails 2 "$1: $text"$'\n'"Try '$1 --help'" "$@"
+}
+
+unprivileged_map_access() {
+	local dir rc=0
+	dir=$(mktemp -d)
+	mount -t bpf hookset-probe "$dir"
+	chmod 755 "$dir"
+	bpftool map create "$dir/m" type array key 4 value 4 entries 1 name hookset_probe
+	chown 65534 "$dir/m"
+	as_user bpftool map dump pinned "$dir/m" >/dev/null 2>&1 || rc=1
+	umount "$dir"
+	rmdir "$dir"
+	return $rc
+}
+
+ip_takes_text() {
+	local ns rc=0
+	netns ns
+	ip -n "$ns" link set dev lo xdp obj "$HOOKSET_BUILD/xdp_drop.o" sec .text 2>/dev/null || rc=1
+	return $rc
+}
