@@ -143,7 +143,7 @@ holds() {
 import json, sys
 slots = [slot["value"] for slot in json.load(sys.stdin)]
 print(*("%x" % int.from_bytes([int(byte, 16) for byte in slot], sys.byteorder)
-        if isinstance(slot, list) else "-" for slot in slots))')
+        if isinstance(slot, list) else "-" for slot in slots))') || return 1
 	if [ "$got" != "$*" ]; then
 		printf 'map %s\nexpected: %s\nholds:    %s\n' "$map" "$*" "$got" >&2
 		return 1

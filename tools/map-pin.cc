@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// map-pin: pin the maps that an attached, pinned or loaded program uses, or one
+// map by id or name, with an owner and a mode.
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <getopt.h>
+#include <linux/bpf.h>
+#include <net/if.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "lib/cli.h"
+#include "lib/fd.h"
+#include "lib/netns.h"
+#include "lib/pin.h"
+
+struct Options {
+	Access access;
+	std::string netns; // empty: our own
+	bool replace = false;
+	bool json = false;
+	bool pretty = false;
+	bool verbose = false;
+	std::string source; // dev, prog, link or map
+	std::string object; // what of it
+	std::string path;   // DIR, or for `map` PATH
+};
+
+struct Map {
+	__u32 id;
+	std::string name; // as the kernel has it
+	Fd fd;
+};
+
+static void usage()
+{
+	fputs("Usage: map-pin [OPTIONS] dev IFNAME DIR\n"
+	      "       map-pin [OPTIONS] prog PATH|ID DIR\n"
+	      "       map-pin [OPTIONS] link PATH DIR\n"
+	      "       map-pin [OPTIONS] map ID|NAME PATH\n"
+	      "Pin every map of the XDP program on an interface, of a program, or of a link's\n"
+	      "program in DIR, under the map's name; or one map at PATH. All are pinned, or\n"
+	      "none. DIR is made if it is not there. A dot in a map's name becomes an\n"
+	      "underscore.\n"
+	      "\n"
+	      "  -m, --mode=MODE           mode of the pins, octal (default: 0600)\n"
+	      "  -o, --owner=USER[:GROUP]  owner of the pins (default: who runs this)\n"
+	      "  -r, --replace             replace pins that are there already, atomically\n"
+	      "  -n, --netns=NETNS         look for IFNAME in this network namespace: NAME, PID\n"
+	      "                            or PATH (default: our own)\n"
+	      "  -j, --json                print what was pinned, as JSON\n"
+	      "  -p, --pretty              the same, indented\n"
+	      "  -v, --verbose             say what was pinned; let libbpf speak\n"
+	      "  -h, --help                print this and exit\n"
+	      "  -V, --version             print the version and exit\n",
+	      stdout);
+}
+
+// Returns false where --help or --version has been answered.
+static bool parse(int argc, char **argv, Options &o)
+{
+	static const struct option options[] = {
+		{"mode", required_argument, nullptr, 'm'},
+		{"owner", required_argument, nullptr, 'o'},
+		{"replace", no_argument, nullptr, 'r'},
+		{"netns", required_argument, nullptr, 'n'},
+		{"json", no_argument, nullptr, 'j'},
+		{"pretty", no_argument, nullptr, 'p'},
+		{"verbose", no_argument, nullptr, 'v'},
+		{"help", no_argument, nullptr, 'h'},
+		{"version", no_argument, nullptr, 'V'},
+		{},
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "m:o:rn:jpvhV", options, nullptr)) != -1) {
+		switch (c) {
+		case 'm':
+			o.access.mode = parse_mode(optarg);
+			break;
+		case 'o':
+			parse_owner(optarg, o.access);
+			break;
+		case 'r':
+			o.replace = true;
+			break;
+		case 'n':
+			o.netns = optarg;
+			break;
+		case 'j':
+			o.json = true;
+			break;
+		case 'p':
+			o.json = o.pretty = true;
+			break;
+		case 'v':
+			o.verbose = true;
+			break;
+		case 'h':
+			usage();
+			return false;
+		case 'V':
+			print_version();
+			return false;
+		default:
+			bad_option();
+		}
+	}
+	if (argc == optind)
+		throw UsageError("dev, prog, link or map is missing");
+	o.source = argv[optind];
+	if (o.source != "dev" && o.source != "prog" && o.source != "link" && o.source != "map")
+		throw UsageError(quote(o.source) + " is none of dev, prog, link, map");
+	if (argc - optind < 2)
+		throw UsageError("what comes after " + o.source + " is missing");
+	if (argc - optind < 3)
+		throw UsageError(o.source == "map" ? "PATH is missing" : "DIR is missing");
+	if (argc - optind > 3)
+		throw UsageError("too many arguments: " + quote(argv[optind + 3]));
+	if (!o.netns.empty() && o.source != "dev")
+		throw UsageError("--netns goes with dev");
+	o.object = argv[optind + 1];
+	o.path = argv[optind + 2];
+	while (o.source != "map" && o.path.size() > 1 && o.path.back() == '/')
+		o.path.pop_back();
+	return true;
+}
+
+static bool is_id(const std::string &text)
+{
+	return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+// The XDP programs on an interface, in whatever mode; an offloaded one can be there
+// beside another.
+static std::vector<Fd> progs_of_device(const Options &o)
+{
+	std::string what = "query the XDP program of " + quote(o.object);
+	LIBBPF_OPTS(bpf_xdp_query_opts, xdp);
+	std::vector<Fd> progs;
+
+	if (!o.netns.empty())
+		enter_netns(open_netns(o.netns), o.netns);
+	unsigned int ifindex = if_nametoindex(o.object.c_str());
+	if (!ifindex)
+		fail(errno, what);
+	if (int err = bpf_xdp_query(static_cast<int>(ifindex), 0, &xdp))
+		fail(-err, what);
+
+	for (__u32 id : {xdp.drv_prog_id, xdp.skb_prog_id, xdp.hw_prog_id})
+		if (id)
+			progs.push_back(open_by_id(Kind::Prog, id));
+	if (progs.empty())
+		fail(what, "there is none");
+	return progs;
+}
+
+static std::vector<Fd> find_progs(const Options &o)
+{
+	std::vector<Fd> progs;
+
+	if (o.source == "dev")
+		return progs_of_device(o);
+	if (o.source == "link") {
+		__u32 id = link_info(open_pinned(Kind::Link, o.object)).prog_id;
+
+		if (!id)
+			fail("open the program of link " + quote(o.object), "it has none");
+		progs.push_back(open_by_id(Kind::Prog, id));
+	} else if (is_id(o.object)) {
+		progs.push_back(open_by_id(Kind::Prog, number(o.object, "ID", 1, UINT32_MAX)));
+	} else {
+		progs.push_back(open_pinned(Kind::Prog, o.object));
+	}
+	return progs;
+}
+
+static Map open_map(__u32 id)
+{
+	Map map{id, {}, open_by_id(Kind::Map, id)};
+
+	map.name = object_name(map_info(map.fd).name);
+	return map;
+}
+
+// bpffs allows no dot in a name: an underscore instead, as libbpf does.
+static std::string pin_name(const Map &map)
+{
+	std::string name = map.name;
+
+	std::replace(name.begin(), name.end(), '.', '_');
+	return name;
+}
+
+static std::vector<Map> maps_of_progs(const std::vector<Fd> &progs, const Options &o)
+{
+	std::string what = "pin the maps of " + o.source + " " + quote(o.object);
+	std::map<std::string, __u32> by_name;
+	std::vector<__u32> ids;
+	std::vector<Map> maps;
+
+	for (const Fd &prog : progs)
+		for (__u32 id : prog_map_ids(prog))
+			if (std::find(ids.begin(), ids.end(), id) == ids.end())
+				ids.push_back(id);
+	if (ids.empty())
+		fail(what, "it uses no map");
+
+	for (__u32 id : ids) {
+		Map map = open_map(id);
+		auto [same, is_new] = by_name.emplace(pin_name(map), id);
+
+		if (map.name.empty())
+			fail(what, "map " + std::to_string(id) + " has no name");
+		if (!is_new)
+			fail(what, "maps " + std::to_string(same->second) + " and " +
+					   std::to_string(id) + " are both called " +
+					   quote(same->first));
+		maps.push_back(std::move(map));
+	}
+	return maps;
+}
+
+static Map map_by_name(const std::string &name)
+{
+	std::string what = "find map " + quote(name);
+	std::string ids;
+	__u32 found = 0;
+	__u32 id = 0;
+	int count = 0;
+
+	if (name.size() >= BPF_OBJ_NAME_LEN)
+		throw UsageError("map name " + quote(name) + " is longer than 15 characters");
+	while (bpf_map_get_next_id(id, &id) == 0) {
+		Fd map(bpf_map_get_fd_by_id(id));
+
+		if (!map) {
+			if (errno == ENOENT) // it went away meanwhile
+				continue;
+			fail(errno, what, errno == EPERM ? "an id needs CAP_SYS_ADMIN" : "");
+		}
+		if (object_name(map_info(map).name) != name)
+			continue;
+		ids += (count++ ? ", " : "") + std::to_string(id);
+		found = id;
+	}
+	if (errno != ENOENT)
+		fail(errno, what, errno == EPERM ? "a name needs CAP_SYS_ADMIN" : "");
+	if (!count)
+		fail(ENOENT, what);
+	if (count > 1)
+		fail(what, "several maps have this name: give the id: " + ids);
+	return open_map(found);
+}
+
+// Makes DIR where it is missing, and takes it away again unless kept.
+class Directory
+{
+public:
+	explicit Directory(const std::string &path)
+	{
+		std::string what = "make directory " + quote(path);
+
+		if (access(path.c_str(), F_OK) == 0) {
+			check_bpffs(path, "pin in " + quote(path));
+			return;
+		}
+		check_bpffs(parent_of(path), what);
+		if (path.find('.', path.find_last_of('/') + 1) != std::string::npos)
+			fail(what, "bpffs allows no dot in a name");
+		if (mkdir(path.c_str(), 0755))
+			fail(errno, what);
+		made_ = path;
+	}
+	Directory(const Directory &) = delete;
+	Directory &operator=(const Directory &) = delete;
+	~Directory()
+	{
+		if (!made_.empty())
+			rmdir(made_.c_str());
+	}
+	void keep()
+	{
+		made_.clear();
+	}
+
+private:
+	std::string made_;
+};
+
+static void pin_in(const std::string &dir, const std::vector<Map> &maps, const Options &o)
+{
+	Directory directory(dir);
+	std::vector<Pin> pins;
+
+	pins.reserve(maps.size());
+	for (const Map &map : maps)
+		pins.push_back({map.fd, dir + "/" + pin_name(map)});
+	pin_all(pins, o.access, o.replace);
+	directory.keep();
+}
+
+static void report(const std::vector<Map> &maps, const std::vector<std::string> &paths,
+		   const Options &o)
+{
+	nlohmann::ordered_json list = nlohmann::ordered_json::array();
+
+	for (size_t i = 0; i < maps.size(); i++) {
+		if (o.json)
+			list.push_back(
+				{{"id", maps[i].id}, {"name", maps[i].name}, {"pinned", paths[i]}});
+		else if (o.verbose)
+			printf("map %u pinned at '%s'\n", maps[i].id, paths[i].c_str());
+	}
+	if (o.json)
+		puts(list.dump(o.pretty ? 4 : -1).c_str());
+}
+
+static int map_pin(int argc, char **argv)
+{
+	std::vector<std::string> paths;
+	std::vector<Map> maps;
+	Options o;
+
+	if (!parse(argc, argv, o))
+		return 0;
+	if (o.verbose)
+		let_libbpf_speak();
+
+	if (o.source == "map") {
+		maps.push_back(is_id(o.object) ? open_map(number(o.object, "ID", 1, UINT32_MAX))
+					       : map_by_name(o.object));
+		pin_all({{maps[0].fd, o.path}}, o.access, o.replace);
+		paths.push_back(o.path);
+	} else {
+		maps = maps_of_progs(find_progs(o), o);
+		pin_in(o.path, maps, o);
+		for (const Map &map : maps)
+			paths.push_back(o.path + "/" + pin_name(map));
+	}
+	report(maps, paths, o);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	return run("map-pin", map_pin, argc, argv);
+}
