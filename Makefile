@@ -72,7 +72,7 @@ deps:
 demo:
 	$(Q)vagrant/provision.sh build demo
 	$(Q)$(MAKE) --no-print-directory all
-	$(Q)tests/walkthrough --demo vagrant/[0-9]*.md
+	$(Q)exec tests/walkthrough --demo vagrant/[0-9]*.md
 
 test:
 	$(Q)vagrant/provision.sh build demo test lint
