@@ -21,7 +21,9 @@ processes() {
 	for environ in /proc/[0-9]*/environ; do
 		pid=${environ#/proc/}
 		pid=${pid%/environ}
-		[ "$pid" != "$BASHPID" ] && [ "$pid" != $$ ] || continue
+		if [ "$pid" = "$BASHPID" ] || [ "$pid" = $$ ]; then
+			continue
+		fi
 		grep -qzFx "HOOKSET_SUITE=$HOOKSET_SUITE" "$environ" 2>/dev/null || continue
 		tr '\0' ' ' <"/proc/$pid/cmdline" 2>/dev/null | sed "s/^/process $pid: /; s/\$/\n/"
 	done
@@ -40,8 +42,12 @@ setup_suite() {
 		echo "tests need root (netns, bpffs, BPF)" >&2
 		return 1
 	}
-	HOOKSET_ROOT=$(cd "$BATS_TEST_DIRNAME/.." && pwd)
+	# The tests use a copy that a plain user can reach: a clone may lie in /root.
+	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_SUITE_TMPDIR"
+	HOOKSET_ROOT=$BATS_SUITE_TMPDIR/hookset
 	HOOKSET_BUILD=$HOOKSET_ROOT/build
+	cp -a "$BATS_TEST_DIRNAME/.." "$HOOKSET_ROOT"
+	chmod -R go+rX "$HOOKSET_ROOT"
 	HOOKSET_SUITE=$(head -c 8 /dev/urandom | od -An -tx8 | tr -d ' ')
 	export HOOKSET_ROOT HOOKSET_BUILD HOOKSET_SUITE PATH="$HOOKSET_BUILD:$PATH"
 	inventory | sort >"$BATS_SUITE_TMPDIR/before"
@@ -54,7 +60,9 @@ teardown_suite() {
 	while :; do
 		inventory | sort >"$BATS_SUITE_TMPDIR/after"
 		left=$(comm -13 "$BATS_SUITE_TMPDIR/before" "$BATS_SUITE_TMPDIR/after"; processes)
-		[ -n "$left" ] && [ $SECONDS -lt $deadline ] || break
+		if [ -z "$left" ] || [ $SECONDS -ge $deadline ]; then
+			break
+		fi
 		sleep 0.2
 	done
 	if [ -n "$left" ]; then

@@ -93,7 +93,7 @@ static bool parse(int argc, char **argv, Options &o)
 			o.replace = true;
 			break;
 		case 'n':
-			o.netns = optarg;
+			o.netns = not_empty(optarg, "--netns");
 			break;
 		case 'j':
 			o.json = true;

@@ -107,16 +107,16 @@ static bool parse(int argc, char **argv, Options &o)
 			o.format = Options::Format::Hex;
 			break;
 		case 't':
-			o.type = optarg;
+			o.type = not_empty(optarg, "--type");
 			break;
 		case 'b':
-			o.btf = optarg;
+			o.btf = not_empty(optarg, "--btf");
 			break;
 		case 'c':
 			o.count = number(optarg, "--count", 1, UINT64_MAX - 1);
 			break;
 		case 'l':
-			o.lost = optarg;
+			o.lost = not_empty(optarg, "--lost");
 			break;
 		case 'v':
 			o.verbose = true;

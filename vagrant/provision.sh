@@ -7,7 +7,7 @@ set -eu
 
 build='make g++ clang llvm libbpf-dev libelf-dev zlib1g-dev nlohmann-json3-dev'
 demo='bpftool iproute2 iputils-ping mount ncat nmap procps python3 sudo util-linux'
-test='bats clang-19 ethtool git mandoc python3-scapy tshark'
+test='bats clang-19 ethtool git mandoc python3-scapy strace systemd tshark'
 lint='clang-format clang-tidy shellcheck mandoc git'
 
 usage() {

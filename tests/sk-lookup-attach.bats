@@ -1,0 +1,450 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# sk-lookup-attach: attach, swap, refuse. The machine's own network namespace is
+# never attached to: each test makes its own.
+
+load helpers
+ns='' other='' # by netns()
+
+PLAIN=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all)
+
+# Two sk_lookup programs that share their maps: $BPFFS/one and $BPFFS/two.
+two_programs() {
+	load_prog echo_dispatch
+	mv "$BPFFS/echo_dispatch_prog" "$BPFFS/one"
+	pin_map echo_ports "$BPFFS/one"
+	pin_map echo_socket "$BPFFS/one"
+	bpftool prog load "$HOOKSET_BUILD/echo_dispatch.bpf.o" "$BPFFS/two" \
+		map name echo_ports pinned "$BPFFS/echo_ports" \
+		map name echo_socket pinned "$BPFFS/echo_socket"
+}
+
+prog_id() {
+	bpftool prog show pinned "$1" | sed -n '1s/:.*//p'
+}
+
+# links NETNS ID...: just these programs are attached to it, says the kernel.
+links() {
+	local ino got
+	ino=$(stat -L -c %i "/run/netns/$1") || return 1
+	shift
+	got=$(bpftool -j link show | /usr/bin/python3 -c '
+import json, sys
+print(*sorted(l["prog_id"] for l in json.load(sys.stdin)
+              if l.get("netns_ino") == int(sys.argv[1]) and l["attach_type"] == "sk_lookup"))' "$ino") || return 1
+	[ "$got" = "$*" ] || {
+		echo "attached: $got, expected: $*" >&2
+		return 1
+	}
+}
+
+# silent COMMAND...: it succeeds and says nothing.
+silent() {
+	fails 0 "" "$@"
+}
+
+@test "the seed's command attaches to the network namespace that it runs in" {
+	netns ns
+	load_prog echo_dispatch
+
+	silent in_ns "$ns" sk-lookup-attach "$BPFFS/echo_dispatch_prog" "$BPFFS/echo_dispatch_link"
+	# bpftool 7.5 (Debian 13) shows the link, and then reports failure.
+	run bpftool link show pinned "$BPFFS/echo_dispatch_link"
+	[[ ${lines[0]} =~ ^[0-9]+:\ netns\ \ prog\ $(prog_id "$BPFFS/echo_dispatch_prog")\ *$ ]]
+	[[ ${lines[1]} =~ netns_ino\ $(stat -L -c %i "/run/netns/$ns")\ +attach_type\ sk_lookup ]]
+}
+
+@test "--netns by name, PID and path" {
+	netns ns
+	load_prog echo_dispatch
+	local id
+	id=$(prog_id "$BPFFS/echo_dispatch_prog")
+	start_in "$ns" sleep 60
+	poll 5 in_that_netns "$PID"
+
+	for which in "$ns" "$PID" "/run/netns/$ns" "/proc/$PID/ns/net"; do
+		silent sk-lookup-attach --netns "$which" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+		links "$ns" "$id"
+		rm "$BPFFS/link"
+		poll 5 links "$ns"
+	done
+	silent sk-lookup-attach -n"$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	links "$ns" "$id"
+}
+
+in_that_netns() {
+	[ "$(stat -L -c %i "/proc/$1/ns/net")" = "$(stat -L -c %i "/run/netns/$ns")" ]
+}
+
+@test "relative paths, and options behind the arguments" {
+	netns ns
+	load_prog echo_dispatch
+	cd "$BPFFS"
+
+	silent sk-lookup-attach echo_dispatch_prog link --netns="$ns"
+	links "$ns" "$(prog_id echo_dispatch_prog)"
+	cd /
+}
+
+@test "--verbose says what was attached where" {
+	netns ns
+	two_programs
+	local where
+	where="network namespace net:[$(stat -L -c %i "/run/netns/$ns")] by link '$BPFFS/link'"
+
+	run -0 --separate-stderr sk-lookup-attach -v --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	[ "$output" = "program $(prog_id "$BPFFS/one") attached to $where" ]
+	[ -z "$stderr" ]
+	run -0 --separate-stderr sk-lookup-attach -v --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	[ "$output" = "program $(prog_id "$BPFFS/two") now serves $where" ]
+	[ -z "$stderr" ]
+}
+
+@test "removing the link detaches" {
+	netns ns
+	load_prog echo_dispatch
+	sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	links "$ns" "$(prog_id "$BPFFS/echo_dispatch_prog")"
+	rm "$BPFFS/link"
+	poll 5 links "$ns"
+	# And it can be attached again.
+	silent sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+}
+
+@test "wrong arguments" {
+	misuse "PROG and LINK are missing" sk-lookup-attach
+	misuse "LINK is missing" sk-lookup-attach prog
+	misuse "too many arguments: 'more'" sk-lookup-attach prog link more
+	misuse "--expect goes with --replace" sk-lookup-attach --expect 1 prog link
+	misuse "--expect is empty" sk-lookup-attach --replace --expect "" prog link
+	misuse "--netns is empty" sk-lookup-attach --netns= prog link
+	misuse "option '--netns' requires an argument" sk-lookup-attach prog link --netns
+	misuse "option '--replace' doesn't allow an argument" sk-lookup-attach --replace=1 prog link
+	misuse "unrecognized option '--bogus'" sk-lookup-attach --bogus prog link
+	misuse "invalid option -- 'x'" sk-lookup-attach -x prog link
+}
+
+@test "PROG is not an sk_lookup program" {
+	netns ns
+	load_prog echo_dispatch
+	load_prog xdp_pass
+	pin_map echo_ports "$BPFFS/echo_dispatch_prog"
+	sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/other"
+	local file=$BATS_TEST_TMPDIR/file
+	touch "$file"
+	mkdir "$BPFFS/dir"
+
+	fails 1 "sk-lookup-attach: open program '$BPFFS/xdp_pass_prog': its type is xdp, not sk_lookup" \
+		sk-lookup-attach --netns "$ns" "$BPFFS/xdp_pass_prog" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: open program '$BPFFS/echo_ports': not a program" \
+		sk-lookup-attach --netns "$ns" "$BPFFS/echo_ports" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: open program '$BPFFS/other': not a program" \
+		sk-lookup-attach --netns "$ns" "$BPFFS/other" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: open program '$BPFFS/none': No such file or directory" \
+		sk-lookup-attach --netns "$ns" "$BPFFS/none" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: open program '$BPFFS/dir': Is a directory" \
+		sk-lookup-attach --netns "$ns" "$BPFFS/dir" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: open program '$file': not on a bpffs" \
+		sk-lookup-attach --netns "$ns" "$file" "$BPFFS/link"
+	[ ! -e "$BPFFS/link" ]
+}
+
+@test "--netns that is gone, or not one" {
+	load_prog echo_dispatch
+	local gone which
+
+	sh -c : & gone=$!
+	wait "$gone"
+	for which in hookset-none "$gone" "/run/netns/hookset-none" "/proc/$gone/ns/net"; do
+		fails 1 "sk-lookup-attach: open network namespace '$which': No such file or directory" \
+			sk-lookup-attach --netns "$which" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	done
+	for which in /etc/passwd /proc/self/ns/mnt; do
+		fails 1 "sk-lookup-attach: open network namespace '$which': not a network namespace" \
+			sk-lookup-attach --netns "$which" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	done
+	[ ! -e "$BPFFS/link" ]
+}
+
+@test "LINK cannot be pinned: nothing is attached, mounted or replaced" {
+	netns ns
+	load_prog echo_dispatch
+	local prog=$BPFFS/echo_dispatch_prog dir=$BATS_TEST_TMPDIR/dir
+	mkdir "$dir" "$BPFFS/dir"
+	bpftool map create "$BPFFS/taken" type array key 4 value 4 entries 1 name hookset_test
+
+	fails 1 "sk-lookup-attach: pin '$BPFFS/taken': File exists" \
+		sk-lookup-attach --netns "$ns" "$prog" "$BPFFS/taken"
+	fails 1 "sk-lookup-attach: pin '$BPFFS/dir': File exists" \
+		sk-lookup-attach --netns "$ns" "$prog" "$BPFFS/dir"
+	fails 1 "sk-lookup-attach: pin '$BPFFS/dir/': Is a directory" \
+		sk-lookup-attach --netns "$ns" "$prog" "$BPFFS/dir/"
+	fails 1 "sk-lookup-attach: pin '$dir/link': not on a bpffs" \
+		sk-lookup-attach --netns "$ns" "$prog" "$dir/link"
+	fails 1 "sk-lookup-attach: pin '$BPFFS/none/link': No such file or directory (directory '$BPFFS/none')" \
+		sk-lookup-attach --netns "$ns" "$prog" "$BPFFS/none/link"
+	fails 1 "sk-lookup-attach: pin '$BPFFS/taken/link': Not a directory (directory '$BPFFS/taken')" \
+		sk-lookup-attach --netns "$ns" "$prog" "$BPFFS/taken/link"
+	fails 1 "sk-lookup-attach: pin '$BPFFS/my.link': bpffs allows no dot in a name" \
+		sk-lookup-attach --netns "$ns" "$prog" "$BPFFS/my.link"
+	links "$ns"
+	bpftool map show pinned "$BPFFS/taken"
+	[ -z "$(find "$dir" "$BPFFS/dir" -mindepth 1)" ]
+	[ "$(stat -f -c %T "$dir")" = "$(stat -f -c %T "$BATS_RUN_TMPDIR")" ]
+}
+
+@test "the same program is not attached twice, another one is" {
+	netns ns
+	netns other
+	two_programs
+	local one two
+	one=$(prog_id "$BPFFS/one")
+	two=$(prog_id "$BPFFS/two")
+	silent sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+
+	fails 1 "sk-lookup-attach: pin '$BPFFS/link': File exists" \
+		sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: attach program '$BPFFS/one': program $one is attached to this network namespace already" \
+		sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link2"
+	links "$ns" "$one"
+	[ ! -e "$BPFFS/link2" ]
+	silent sk-lookup-attach --netns "$ns" "$BPFFS/two" "$BPFFS/link2"
+	links "$ns" "$one" "$two"
+	# In another network namespace it is not twice.
+	silent sk-lookup-attach --netns "$other" "$BPFFS/one" "$BPFFS/link3"
+	links "$other" "$one"
+}
+
+@test "64 programs are all that a network namespace takes" {
+	netns ns
+	two_programs
+	local i
+
+	for ((i = 1; i < 64; i++)); do
+		bpftool prog load "$HOOKSET_BUILD/echo_dispatch.bpf.o" "$BPFFS/p$i" \
+			map name echo_ports pinned "$BPFFS/echo_ports" \
+			map name echo_socket pinned "$BPFFS/echo_socket"
+		sk-lookup-attach --netns "$ns" "$BPFFS/p$i" "$BPFFS/l$i"
+	done
+	silent sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/l64"
+	fails 1 "sk-lookup-attach: attach program '$BPFFS/two': Argument list too long (64 programs are attached already)" \
+		sk-lookup-attach --netns "$ns" "$BPFFS/two" "$BPFFS/l65"
+	[ ! -e "$BPFFS/l65" ]
+}
+
+@test "--replace swaps the program, and keeps link and pin" {
+	netns ns
+	two_programs
+	local link
+	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	link=$(bpftool link show pinned "$BPFFS/link" | sed -n '1s/:.*//p')
+
+	silent sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	links "$ns" "$(prog_id "$BPFFS/two")"
+	[ "$(bpftool link show pinned "$BPFFS/link" | sed -n '1s/:.*//p')" = "$link" ]
+	# By itself: nothing changes, and nothing is wrong.
+	silent sk-lookup-attach -r -n "$ns" "$BPFFS/two" "$BPFFS/link"
+	links "$ns" "$(prog_id "$BPFFS/two")"
+	silent in_ns "$ns" sk-lookup-attach --replace "$BPFFS/one" "$BPFFS/link"
+	links "$ns" "$(prog_id "$BPFFS/one")"
+}
+
+@test "--replace --expect: only what is expected is replaced" {
+	netns ns
+	two_programs
+	local one two
+	one=$(prog_id "$BPFFS/one")
+	two=$(prog_id "$BPFFS/two")
+	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+
+	fails 1 "sk-lookup-attach: replace the program of link '$BPFFS/link': it holds program $one, not $two" \
+		sk-lookup-attach --replace --expect "$BPFFS/two" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: replace the program of link '$BPFFS/link': it holds program $one, not $two" \
+		sk-lookup-attach --replace --expect "$two" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	links "$ns" "$one"
+	silent sk-lookup-attach --replace --expect "$BPFFS/one" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	links "$ns" "$two"
+	silent sk-lookup-attach -r -e "$two" -n "$ns" "$BPFFS/one" "$BPFFS/link"
+	links "$ns" "$one"
+
+	fails 1 "sk-lookup-attach: open program 4294967295: No such file or directory" \
+		sk-lookup-attach --replace --expect 4294967295 --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: open program '$BPFFS/none': No such file or directory" \
+		sk-lookup-attach --replace --expect "$BPFFS/none" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	fails 1 "sk-lookup-attach: open program '$BPFFS/echo_ports': not a program" \
+		sk-lookup-attach --replace --expect "$BPFFS/echo_ports" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	misuse "--expect '0' is not between 1 and 4294967295" \
+		sk-lookup-attach --replace --expect 0 --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	misuse "--expect '4294967296' is not between 1 and 4294967295" \
+		sk-lookup-attach --replace --expect 4294967296 --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	links "$ns" "$one"
+}
+
+# What neither ip nor bpftool makes: a link, pinned, of an XDP program, on lo.
+xdp_link='
+import ctypes, sys
+bpf = ctypes.CDLL("libbpf.so.1")
+prog, pin = [path.encode() for path in sys.argv[1:]]
+lo, xdp = 1, 37
+link = bpf.bpf_link_create(bpf.bpf_obj_get(prog), lo, xdp, None)
+sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
+
+@test "--replace: LINK is missing, no link, or another kind of link" {
+	netns ns
+	netns other
+	two_programs
+	load_prog xdp_pass
+	in_ns "$ns" /usr/bin/python3 -c "$xdp_link" "$BPFFS/xdp_pass_prog" "$BPFFS/xdp"
+
+	fails 1 "sk-lookup-attach: open link '$BPFFS/none': No such file or directory" \
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/none"
+	fails 1 "sk-lookup-attach: open link '$BPFFS/one': not a link" \
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/one"
+	fails 1 "sk-lookup-attach: open link '$BPFFS/echo_ports': not a link" \
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/echo_ports"
+	fails 1 "sk-lookup-attach: open link '$BATS_TEST_TMPDIR': not on a bpffs" \
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BATS_TEST_TMPDIR"
+	fails 1 "sk-lookup-attach: replace the program of link '$BPFFS/xdp': not the link of an sk_lookup program" \
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/xdp"
+	links "$ns"
+	bpftool link show pinned "$BPFFS/xdp" | grep -q "prog $(prog_id "$BPFFS/xdp_pass_prog") "
+}
+
+@test "--replace: the link of another network namespace, or of one that is gone" {
+	netns ns
+	netns other
+	two_programs
+	local what="sk-lookup-attach: replace the program of link '$BPFFS/link'"
+	sk-lookup-attach --netns "$other" "$BPFFS/one" "$BPFFS/link"
+
+	fails 1 "$what: it belongs to another network namespace" \
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	links "$other" "$(prog_id "$BPFFS/one")"
+	ip netns del "$other"
+	unset 'NETNS[1]'
+	poll 10 fails 1 "$what: its network namespace is gone" \
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+}
+
+@test "--replace does not make a program serve twice" {
+	netns ns
+	two_programs
+	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link1"
+	sk-lookup-attach --netns "$ns" "$BPFFS/two" "$BPFFS/link2"
+	local two
+	two=$(prog_id "$BPFFS/two")
+
+	fails 1 "sk-lookup-attach: replace the program of link '$BPFFS/link1': program $two is attached to this network namespace already" \
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link1"
+	links "$ns" "$(prog_id "$BPFFS/one")" "$two"
+}
+
+@test "the program is swapped between two looks at it: the kernel compares, too" {
+	requires cmd:strace
+	netns ns
+	two_programs
+	bpftool prog load "$HOOKSET_BUILD/echo_dispatch.bpf.o" "$BPFFS/three" \
+		map name echo_ports pinned "$BPFFS/echo_ports" \
+		map name echo_socket pinned "$BPFFS/echo_socket"
+	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	local trace=$BATS_TEST_TMPDIR/trace last status=0
+	local args=(sk-lookup-attach --replace --expect "$BPFFS/one" --netns "$ns" "$BPFFS/two" "$BPFFS/link")
+
+	# Which of its calls of bpf(2) updates the link? Stop it after the one before.
+	strace -qq -o "$trace" -e trace=bpf "${args[@]}"
+	last=$(grep -c . "$trace")
+	tail -n 1 "$trace" | grep -q BPF_LINK_UPDATE
+	sk-lookup-attach --replace --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	start strace -qq -o "$trace" -e trace=bpf -e "inject=bpf:signal=STOP:when=$((last - 1))" "${args[@]}"
+	poll 5 grep -q 'stopped by SIGSTOP' "$trace"
+	sk-lookup-attach --replace --netns "$ns" "$BPFFS/three" "$BPFFS/link"
+	pkill -CONT -P "$PID"
+	wait "$PID" || status=$?
+	[ "$status" -eq 1 ]
+	[ "$(cat "$OUT.err")" = "sk-lookup-attach: replace the program of link '$BPFFS/link': Operation not permitted (not permitted, or its program changed meanwhile)" ]
+	links "$ns" "$(prog_id "$BPFFS/three")"
+}
+
+@test "the link's pin goes between one step and the next: nothing stays attached" {
+	requires cmd:strace
+	netns ns
+	load_prog echo_dispatch
+	local trace=$BATS_TEST_TMPDIR/trace last status=0
+	local args=(sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/dir/link")
+	mkdir "$BPFFS/dir"
+
+	strace -qq -o "$trace" -e trace=bpf "${args[@]}"
+	last=$(grep -c . "$trace")
+	tail -n 1 "$trace" | grep -q BPF_OBJ_PIN
+	rm "$BPFFS/dir/link"
+	poll 5 links "$ns"
+	start strace -qq -o "$trace" -e trace=bpf -e "inject=bpf:signal=STOP:when=$((last - 1))" "${args[@]}"
+	poll 5 grep -q 'stopped by SIGSTOP' "$trace"
+	links "$ns" "$(prog_id "$BPFFS/echo_dispatch_prog")"
+	rmdir "$BPFFS/dir"
+	pkill -CONT -P "$PID"
+	wait "$PID" || status=$?
+	[ "$status" -eq 1 ]
+	grep -q "^sk-lookup-attach: pin '$BPFFS/dir/link': No such file or directory" "$OUT.err"
+	[ "$(wc -l <"$OUT.err")" -eq 1 ]
+	poll 5 links "$ns"
+}
+
+@test "--replace leaves no gap: connections during many swaps, none lost" {
+	netns ns
+	two_programs
+	serve "$ns" echo tcp:127.0.0.1:7777
+	in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/echo_socket"
+	bpftool map update pinned "$BPFFS/echo_ports" key 7 0 value 0
+	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	local swaps
+
+	start_in "$ns" "$HOOKSET_ROOT/tests/fixtures/sockets" many 20000 127.0.0.1 7
+	poll 5 grep -q ready "$OUT"
+	for ((swaps = 0; swaps < 50; swaps++)); do
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+		sk-lookup-attach --replace --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	done
+	stop "$PID"
+	cat "$OUT"
+	[[ $(tail -n 1 "$OUT") =~ ^([0-9]+)\ ok$ ]]
+	[ "${BASH_REMATCH[1]}" -ge 100 ]
+}
+
+@test "a plain user: no pin, no right to attach" {
+	requires unprivileged-map-access
+	netns ns
+	two_programs
+	mkdir "$BPFFS/own"
+	chown 65534 "$BPFFS/own"
+	sk-lookup-attach --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+
+	fails 1 "sk-lookup-attach: open program '$BPFFS/one': Permission denied" \
+		in_ns "$ns" "${PLAIN[@]}" sk-lookup-attach "$BPFFS/one" "$BPFFS/own/link"
+	chown 65534 "$BPFFS/one"
+	fails 1 "sk-lookup-attach: query the sk_lookup programs of the network namespace: Operation not permitted (needs CAP_NET_ADMIN)" \
+		in_ns "$ns" "${PLAIN[@]}" sk-lookup-attach "$BPFFS/one" "$BPFFS/own/link"
+	fails 1 "sk-lookup-attach: query the sk_lookup programs of the network namespace: Operation not permitted (needs CAP_NET_ADMIN)" \
+		"${PLAIN[@]}" sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/own/link"
+	fails 1 "sk-lookup-attach: open link '$BPFFS/link': Permission denied" \
+		in_ns "$ns" "${PLAIN[@]}" sk-lookup-attach --replace "$BPFFS/one" "$BPFFS/link"
+	start_in "$ns" sleep 60
+	fails 1 "sk-lookup-attach: open network namespace '$PID': Permission denied" \
+		"${PLAIN[@]}" sk-lookup-attach --netns "$PID" "$BPFFS/one" "$BPFFS/own/link"
+	links "$ns" "$(prog_id "$BPFFS/two")"
+	[ -z "$(ls -A "$BPFFS/own")" ]
+}
+
+@test "no directory to write to: nothing stays attached" {
+	netns ns
+	load_prog echo_dispatch
+	mkdir "$BPFFS/own"
+	chmod 555 "$BPFFS/own"
+	chmod 644 "$BPFFS/echo_dispatch_prog"
+
+	# With the capabilities that attaching takes, and no others.
+	fails 1 "sk-lookup-attach: pin '$BPFFS/own/link': Permission denied" \
+		setpriv --bounding-set=-all,+net_admin,+bpf,+sys_admin --inh-caps=-all \
+		sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/own/link"
+	poll 5 links "$ns"
+}
