@@ -15,6 +15,8 @@ CXXFLAGS   += -std=c++20 -Wall -Wextra $(WERROR) -ffunction-sections -fdata-sect
 CPPFLAGS   += -DHOOKSET_VERSION='"$(VERSION)"'
 LDFLAGS    ?= -s
 LDFLAGS    += -Wl,--gc-sections -Wl,--as-needed
+# Half a millisecond of each start goes into loading libstdc++; what is used of it is small.
+LDFLAGS    += -static-libstdc++ -static-libgcc
 LDLIBS     := -lbpf
 
 OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c))

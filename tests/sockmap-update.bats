@@ -358,7 +358,7 @@ passed() {
 	fails 1 "sockmap-update: find passed socket '9': Bad file descriptor" \
 		passed 1 "" env LISTEN_FDS=10 sockmap-update --listen-fds=9 "$BPFFS/map"
 	misuse_passed "LISTEN_FDS '1x' is not a number" LISTEN_FDS=1x
-	misuse_passed "LISTEN_FDS '2147483645' is not between 0 and 2147483644" LISTEN_FDS=2147483645
+	misuse_passed "LISTEN_FDS '1048577' is not between 0 and 1048576" LISTEN_FDS=1048577
 	holds "$BPFFS/map" -
 }
 

@@ -39,7 +39,8 @@
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71 // include/uapi/asm-generic/socket.h, since Linux 5.14
 #endif
-constexpr int listen_fds_start = 3; // SD_LISTEN_FDS_START of sd_listen_fds(3)
+constexpr int listen_fds_start = 3;	// SD_LISTEN_FDS_START of sd_listen_fds(3)
+constexpr int listen_fds_max = 1048576; // fs.nr_open: no process has more
 
 // A local address as --listen takes it, PROTO:ADDR:PORT.
 struct Listen {
@@ -282,7 +283,9 @@ static void dump_sockets(const Fd &netlink, int family, int protocol, __u32 stat
 				return;
 			if (header->nlmsg_type == NLMSG_ERROR) {
 				auto *e = static_cast<struct nlmsgerr *>(NLMSG_DATA(header));
-				fail(-e->error, "read the sockets of the network namespace");
+				fail(-e->error, "read the sockets of the network namespace",
+				     e->error == -ENOENT ? "the kernel lacks tcp_diag or udp_diag"
+							 : "");
 			}
 			each(*static_cast<struct inet_diag_msg *>(NLMSG_DATA(header)));
 		}
@@ -428,7 +431,7 @@ static Fd socket_passed(const std::string &which)
 
 	if (!pid || !count_text || pid != std::to_string(getpid()))
 		fail(what, "none was passed to this process (LISTEN_PID, LISTEN_FDS)");
-	int count = static_cast<int>(number(count_text, "LISTEN_FDS", 0, INT_MAX - 3));
+	int count = static_cast<int>(number(count_text, "LISTEN_FDS", 0, listen_fds_max));
 	std::string names = names_text ? names_text : "";
 	bool is_index =
 		!which.empty() && which.find_first_not_of("0123456789") == std::string::npos;
