@@ -10,6 +10,7 @@
 #ifndef DROP_PORT
 #define DROP_PORT 8080
 #endif
+_Static_assert(DROP_PORT > 0 && DROP_PORT <= 65535, "DROP_PORT is no TCP port");
 const volatile __u16 drop_port = DROP_PORT;
 
 #undef DROP_PORT

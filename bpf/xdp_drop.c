@@ -14,6 +14,7 @@
 #endif
 #ifndef SECTION
 #define SECTION
+_Static_assert(DROP_PORT > 0 && DROP_PORT <= 65535, "DROP_PORT is no TCP port");
 #endif
 
 SECTION

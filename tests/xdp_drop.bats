@@ -262,3 +262,14 @@ walkthrough() {
 	"$PACKETS" verdicts "$TABLE" "$BPFFS/text"
 	"$PACKETS" verdicts "$TABLE" "$BPFFS/xdp"
 }
+
+@test "make DROP_PORT=N: what is no TCP port is refused" {
+	local port
+	cp -r "$HOOKSET_ROOT/Makefile" "$HOOKSET_ROOT/bpf" "$BATS_TEST_TMPDIR"
+	for port in 0 65536 -1; do
+		run -2 make -C "$BATS_TEST_TMPDIR" DROP_PORT="$port" build/xdp_drop.o
+		[[ $output == *"DROP_PORT is no TCP port"* ]]
+		run -2 make -C "$BATS_TEST_TMPDIR" DROP_PORT="$port" build/xdp_drop.bpf.o
+		[[ $output == *"DROP_PORT is no TCP port"* ]]
+	done
+}
