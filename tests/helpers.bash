@@ -167,11 +167,11 @@ stop_all() {
 
 # poll SECONDS COMMAND...: until it succeeds, or fail with what it last said.
 poll() {
-	local deadline=$((SECONDS + $1)) out
+	local deadline=$((SECONDS + $1)) poll_said
 	shift
-	until out=$("$@" 2>&1); do
+	until poll_said=$("$@" 2>&1); do
 		if [ $SECONDS -ge $deadline ]; then
-			printf 'timed out: %s\n%s\n' "$*" "$out" >&2
+			printf 'timed out: %s\n%s\n' "$*" "$poll_said" >&2
 			return 1
 		fi
 		sleep 0.05
