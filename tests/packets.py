@@ -344,6 +344,7 @@ def flood(pins, count):
 def answered(path, ifname):
     """Send each packet, and behind it a ping, whose reply says that all answers are there."""
     lines, wrong, got = read_table(path), [], []
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])  # two CPUs could swap the two
     packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     packets.bind((ifname, 0))
     for line in lines:

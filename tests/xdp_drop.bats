@@ -64,6 +64,8 @@ table_hosts() {
 	ip -n "${!2}" addr add 192.0.2.2/24 dev veth0
 	ip -n "${!1}" addr add 2001:db8::1/64 dev veth0 nodad
 	ip -n "${!2}" addr add 2001:db8::2/64 dev veth0 nodad
+	# A program that comes meanwhile drops the client's RST: no SYN-ACK may be sent again for that.
+	in_ns "${!2}" sysctl -qw net.ipv4.tcp_synack_retries=0
 }
 
 # fixture NAME: build tests/fixtures/NAME.c as $BATS_TEST_TMPDIR/NAME.o.
