@@ -61,6 +61,7 @@ malformed() {
 @test "02-xdp-pass.md" { plays; }
 @test "03-one-server-three-ports.md" { plays; }
 @test "04-who-pings-me.md" { plays; }
+@test "05-hand-over-and-take-down.md" { plays; }
 
 @test "every walkthrough has its test here" {
 	local path
@@ -236,7 +237,7 @@ malformed() {
 	block < <(
 		for _ in {1..15}; do
 			cat <<-'END'
-				vm $ sh -c 'sleep 0.3; exec ncat -l 8080 --recv-only' > /dev/null &
+				vm $ sh -c 'sleep 2; exec ncat -l 8080 --recv-only' < /dev/null > /dev/null &
 				[1] …
 				host $ ncat --send-only 192.168.56.10 8080 < /dev/null
 				vm $ wait
@@ -245,7 +246,7 @@ malformed() {
 	)
 	# A shell that sleeps is at rest as well, and no server: so this must fail.
 	breaks 3 "Connection refused"
-	sed -i 's/sleep 0.3; //' "$FILE"
+	sed -i 's/sleep 2; //' "$FILE"
 	passes
 }
 
@@ -255,7 +256,7 @@ malformed() {
 		vm $ while :; do :; done &
 		[1] …
 	END
-	breaks 1 "not at rest after 5 s"
+	breaks 1 "not at rest after 10 s"
 }
 
 @test "runner: the shells are a plain user's, with sudo, on hosts of their own" {
@@ -405,6 +406,16 @@ ok one.md: one is shown
 FAILED two.md: two is shown" ]
 }
 
+@test "runner: --ssh: no such configuration, nobody who answers" {
+	requires root cmd:ssh
+	block <<<'vm $ true'
+	run -1 "$HOOKSET_ROOT/tests/walkthrough" --ssh "$BATS_TEST_TMPDIR/none" "$FILE"
+	[[ $output == "FAILED "*"No such file or directory: '$BATS_TEST_TMPDIR/none'" ]]
+	printf 'Host vm\nHostname 127.0.0.1\nPort 1\n' >"$HOOKSET_BUILD/ssh_config"
+	run -1 "$HOOKSET_ROOT/tests/walkthrough" --ssh "$HOOKSET_BUILD/ssh_config" "$FILE"
+	[[ $output == *"the shell ended; it said:"*"port 1: Connection refused" ]]
+}
+
 @test "runner: a plain user is told that it needs root" {
 	block <<<'vm $ true'
 	chmod 644 "$FILE"
@@ -416,9 +427,13 @@ nothing_left() {
 	local id
 	id=$(sed -n 's/.*prog\/xdp id \([0-9]*\).*/\1/p' "$1")
 	[ -n "$id" ]
-	run ! pgrep -f 'sleep 27182'
+	poll 5 no_sleeper
 	poll 5 gone "$id"
 	[ "$(machine)" = "$2" ]
+}
+
+no_sleeper() {
+	! pgrep -f 'sleep 27182'
 }
 
 gone() {
