@@ -92,5 +92,6 @@ would_build() {
 }
 
 @test "make lint passes" {
+	requires cmd:clang-tidy cmd:clang-format cmd:shellcheck
 	run -0 "$HOOKSET_ROOT/tests/lint"
 }

@@ -15,6 +15,8 @@ requires() {
 		cmd:*) command -v "${need#cmd:}" >/dev/null || skip "needs the command ${need#cmd:}" ;;
 		unprivileged-map-access) unprivileged_map_access ||
 			skip "this kernel lets no plain user call bpf(2), kernel.unprivileged_bpf_disabled is set" ;;
+		bpffs-exchange) bpffs_exchange || skip "this kernel's bpffs cannot exchange two pins" ;;
+		unix-in-sockmap) unix_in_sockmap || skip "this kernel takes no unix socket into a sockmap" ;;
 		ip-text) ip_takes_text || skip "this ip takes no .text program (libbpf 1.5)" ;;
 		*)
 			echo "requires: unknown need '$need'" >&2
@@ -165,9 +167,10 @@ stop_all() {
 	STARTED=()
 }
 
-# poll SECONDS COMMAND...: until it succeeds, or fail with what it last said.
+# poll SECONDS COMMAND...: until it succeeds, or fail with what it last said. A machine
+# that is slow by nature sets HOOKSET_PATIENCE: by how much longer.
 poll() {
-	local deadline=$((SECONDS + $1)) poll_said
+	local deadline=$((SECONDS + $1 * ${HOOKSET_PATIENCE:-1})) poll_said
 	shift
 	until poll_said=$("$@" 2>&1); do
 		if [ $SECONDS -ge $deadline ]; then
@@ -249,4 +252,26 @@ ip_takes_text() {
 	netns ns
 	ip -n "$ns" link set dev lo xdp obj "$HOOKSET_BUILD/xdp_drop.o" sec .text 2>/dev/null || rc=1
 	return $rc
+}
+
+# bpftool takes the fds that it was started with.
+unix_in_sockmap() {
+	bpftool map create "$BPFFS/probe" type sockmap key 4 value 8 entries 1 name hookset_probe
+	/usr/bin/python3 -c '
+import socket, subprocess, sys
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+update = ["bpftool", "map", "update", "pinned", sys.argv[1], "key", *"0000", "value"]
+sys.exit(subprocess.run(update + [str(sock.fileno()), *"0000000"], pass_fds=[sock.fileno()],
+                        capture_output=True).returncode)' "$BPFFS/probe"
+}
+
+bpffs_exchange() {
+	mkdir "$BPFFS/probe1" "$BPFFS/probe2"
+	/usr/bin/python3 -c '
+import ctypes, os, sys
+one, two = (os.fsencode(arg) for arg in sys.argv[1:])
+RENAME_EXCHANGE = 2  # linux/fs.h
+sys.exit(ctypes.CDLL(None).renameat2(-100, one, -100, two, RENAME_EXCHANGE) != 0)' \
+		"$BPFFS/probe1" "$BPFFS/probe2" || return 1
+	rmdir "$BPFFS/probe1" "$BPFFS/probe2"
 }

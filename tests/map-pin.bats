@@ -592,11 +592,38 @@ xdp_link() {
 	holds "$BPFFS" one two pin
 }
 
+# fails_over_pins INJECTION: with it, "$prog" is not pinned over what is in "$dir",
+# and that is left as it was.
+fails_over_pins() {
+	local before name
+	for name in ping_hash ringbuf; do
+		bpftool map create "$dir/$name" type hash key 4 value 4 entries 1 name "old_$name"
+	done
+	before=$(stat -c '%n %i %a' "$dir"/*)
+	run -1 --separate-stderr strace -qq -o /dev/null -e "trace=${1%%:*}" -e "inject=$1" \
+		map-pin -r -m 640 -o 65534 prog "$prog" "$dir"
+	[[ $stderr == "map-pin: pin '$dir/"* ]] || {
+		echo "$1: $stderr" >&2
+		return 1
+	}
+	[ "$(stat -c '%n %i %a' "$dir"/*)" = "$before" ]
+	[ "$(field map "$dir/ringbuf" name)" = old_ringbuf ]
+	rm "$dir"/*
+}
+
+@test "map-pin: a step that fails after some pins were replaced is undone" {
+	local dir=$BPFFS/dir prog=$BPFFS/detect_ping_prog
+	requires root cmd:strace bpffs-exchange
+	load_prog detect_ping
+	mkdir "$dir"
+	fails_over_pins renameat2:error=EIO:when=3
+	fails_over_pins renameat2:error=EIO:when=5
+}
+
 @test "map-pin: a step that fails half-way is undone" {
-	local dir=$BPFFS/dir before
+	local dir=$BPFFS/dir prog=$BPFFS/detect_ping_prog
 	requires root cmd:strace
 	load_prog detect_ping
-	local prog=$BPFFS/detect_ping_prog
 
 	# Nobody's rights suffice to give a pin away.
 	run -1 --separate-stderr setpriv --bounding-set=-chown --inh-caps=-chown \
@@ -607,24 +634,10 @@ xdp_link() {
 
 	# The same, half-way, over pins that are there.
 	mkdir "$dir"
-	for name in ping_hash ringbuf; do
-		bpftool map create "$dir/$name" type hash key 4 value 4 entries 1 name "old_$name"
-	done
-	before=$(stat -c '%n %i %a' "$dir"/*)
-	for inject in chown:error=EPERM:when=3 renameat2:error=EIO:when=3 renameat2:error=EIO:when=5 \
-		bpf:error=ENOSPC:when=14; do
-		run -1 --separate-stderr strace -qq -o /dev/null -e "trace=${inject%%:*}" \
-			-e "inject=$inject" map-pin -r -m 640 -o 65534 prog "$prog" "$dir"
-		[[ $stderr == "map-pin: pin '$dir/"* ]] || {
-			echo "$inject: $stderr" >&2
-			return 1
-		}
-		[ "$(stat -c '%n %i %a' "$dir"/*)" = "$before" ]
-		[ "$(field map "$dir/ringbuf" name)" = old_ringbuf ]
-	done
+	fails_over_pins chown:error=EPERM:when=3
+	fails_over_pins bpf:error=ENOSPC:when=14
 
 	# A directory in the way of the last one.
-	rm "$dir"/*
 	mkdir "$dir/ringbuf"
 	refused "pin '$dir/ringbuf': Is a directory" -r prog "$prog" "$dir"
 	refused "pin '$dir/ringbuf': File exists" prog "$prog" "$dir"
@@ -692,7 +705,10 @@ xdp_link() {
 		shift
 		fails 1 "map-pin: $text" as_user map-pin "$@"
 	}
-	user "open program '$BPFFS/detect_ping_prog': Permission denied" \
+	local denied="Permission denied"
+	unprivileged_map_access ||
+		denied="Operation not permitted (needs CAP_BPF: see kernel.unprivileged_bpf_disabled)"
+	user "open program '$BPFFS/detect_ping_prog': $denied" \
 		prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
 	user "open program 4294967295: Operation not permitted (an id needs CAP_SYS_ADMIN)" \
 		prog 4294967295 "$BPFFS/dir"

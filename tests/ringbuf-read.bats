@@ -641,7 +641,7 @@ print(sum(v["value"]["lost"] for v in json.load(sys.stdin)["formatted"]["values"
 	# Until tshark has seen one.
 	capturing() {
 		in_ns "$client" ping -c 1 -W 1 -e 1 10.9.0.2
-		[ "$(tshark -r "$pcap" 2>/dev/null | wc -l)" -gt 0 ]
+		[ "$(stat -c %s "$pcap")" -gt 24 ] # more than the file's header
 	}
 	poll 20 capturing
 	start_reader --json --lost "$STATS" "$RING"
@@ -785,7 +785,8 @@ print(sum(v["value"]["lost"] for v in json.load(sys.stdin)["formatted"]["values"
 	events
 	refused "read type 'bits': bitfield 'three' is not supported" --type bits "$RING"
 	refused "read type '__int128': an integer of 128 bits is not supported" --type huge "$RING"
-	refused "read type 'float': its kind is not supported" --type real "$RING"
+	# Before Linux 5.13 the kernel knows no floats, and libbpf gives it something else.
+	refused "read type 'float': its kind is not supported" --btf "$EVENTS" --type real "$RING"
 	# Their bytes can be had.
 	send_bytes 'bytes(14)'
 	reads "00 00 00 00 00 00 00 00 00 00 00 00 00 00" --hex
