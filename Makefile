@@ -33,9 +33,12 @@ Q   := @
 msg = @printf '  %-8s %s\n' $(1) $(2)
 endif
 
+# For those who only want to see it work; a -j of theirs stands.
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test lint format install uninstall clean help FORCE
+.PHONY: all deps demo test vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
 
 all: $(OBJECTS) $(TOOLS)
 
@@ -73,13 +76,26 @@ deps:
 
 demo:
 	$(Q)vagrant/provision.sh build demo
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)exec tests/walkthrough --demo vagrant/[0-9]*.md
 
 test:
 	$(Q)vagrant/provision.sh build demo test lint
-	$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all
 	$(Q)tests/run $(TESTS)
+
+# The slow ones: other kernels, other releases, a real Vagrant VM.
+vmtest:
+	$(Q)vagrant/provision.sh vm
+	$(Q)tests/vm/vmtest $(if $(FRESH),--fresh) $(KERNEL)
+
+distrotest:
+	$(Q)vagrant/provision.sh vm
+	$(Q)tests/vm/distrotest
+
+vagrant-test:
+	$(Q)vagrant/provision.sh vm vagrant
+	$(Q)tests/vm/vagrant-test
 
 lint:
 	$(Q)vagrant/provision.sh build lint
@@ -113,6 +129,10 @@ help:
 	@echo 'make deps         install what building, demo, tests and lint need (root)'
 	@echo 'make demo         play the walkthroughs of vagrant/ and show their proofs (root)'
 	@echo 'make test         run the test suite; TESTS="tests/NAME.bats ..." for some (root)'
+	@echo 'make vmtest       run suite and walkthroughs on each kernel from 5.10 on, in VMs; KERNEL=6.1'
+	@echo '                  for one; FRESH=1 for a fresh Debian 12 and 13 and the two commands (root)'
+	@echo 'make distrotest   build, test and load on other releases and with other compilers (root)'
+	@echo 'make vagrant-test vagrant up, the walkthroughs over vagrant ssh, vagrant destroy (root)'
 	@echo 'make lint         check format, warnings, shell scripts and man pages'
 	@echo 'make format       format the C and C++ sources in place'
 	@echo 'make install      install below $$(DESTDIR)$$(PREFIX), by default /usr/local'

@@ -86,11 +86,6 @@ would_build() {
 	[ "$output" = "" ]
 }
 
-@test "provision.sh: wrong usage" {
-	run -2 --separate-stderr "$HOOKSET_ROOT/vagrant/provision.sh"
-	run -2 --separate-stderr "$HOOKSET_ROOT/vagrant/provision.sh" everything
-}
-
 @test "make lint passes" {
 	requires cmd:clang-tidy cmd:clang-format cmd:shellcheck
 	run -0 "$HOOKSET_ROOT/tests/lint"
