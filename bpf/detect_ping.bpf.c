@@ -11,6 +11,7 @@
 #include "detect_ping.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "include/parse.h"
 

@@ -13,7 +13,8 @@ packets.py connect IFNAME 4|6/SIZE...   are SYNs answered that come in fragments
 
 A table has a line per packet: VERDICT | name | expression. VERDICT is DROP or PASS, with a + if
 the packet is an event, and a ~ if tshark or the host is known to see it otherwise: say why above.
-The expression is scapy's, with the names that class Names adds.
+The expression is scapy's, with the names that class Names adds. PROG is a pinned program, or a
+directory of them.
 """
 
 import ctypes
@@ -154,18 +155,23 @@ def run_packet(prog, data, repeat=1):
     return XDP_ACTIONS[retval] if retval < len(XDP_ACTIONS) else str(retval)
 
 
+def run_table(path, lines, prog, expected, did):
+    """Each packet, in the program pinned there or in each in that directory, gets expected(line)."""
+    pins = sorted(Path(prog).iterdir()) if os.path.isdir(prog) else [prog]
+    if not pins:
+        sys.exit(f"{prog}: no program")
+    got = [(line, pin, run_packet(fd, line.data)) for pin in pins for fd in [open_pin(pin)] for line in lines]
+    wrong = [(line, expected(line), f"{g} from {pin}") for line, pin, g in got if g != expected(line)]
+    report(path, lines, wrong, did([g for _, _, g in got]))
+
+
 def verdicts(path, prog, port="8080"):
-    lines, prog = read_table(path, int(port)), open_pin(prog)
-    got = [run_packet(prog, line.data) for line in lines]
-    wrong = [(line, line.verdict, g) for line, g in zip(lines, got) if g != line.verdict]
-    report(path, lines, wrong, f"{got.count('DROP')} dropped")
+    lines = read_table(path, int(port))
+    run_table(path, lines, prog, lambda line: line.verdict, lambda got: f"{got.count('DROP')} dropped")
 
 
 def passes(path, prog):
-    lines, prog = read_table(path), open_pin(prog)
-    got = [run_packet(prog, line.data) for line in lines]
-    wrong = [(line, "PASS", g) for line, g in zip(lines, got) if g != "PASS"]
-    report(path, lines, wrong, f"{got.count('PASS')} passed")
+    run_table(path, read_table(path), prog, lambda line: "PASS", lambda got: f"{got.count('PASS')} passed")
 
 
 # What tshark says of the packets.

@@ -121,7 +121,6 @@ static __always_inline int parse_eth(struct cursor *c)
 	c->pos = eth + 1;
 	proto = eth->h_proto;
 
-#pragma unroll
 	for (int i = 0; i < VLAN_MAX_DEPTH; i++) {
 		struct vlan_header *tag = c->pos;
 
