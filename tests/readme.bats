@@ -1,0 +1,205 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# Every command that README.md names is run here, and does what is said of it. A test's
+# name lists its commands as they stand there; the first test proves that none is left
+# out. The walkthroughs' commands are all played: see walkthroughs.bats.
+# shellcheck disable=SC2016,SC2154 # awk and sh expand them; netns names its variable
+
+load helpers
+
+README=$BATS_TEST_DIRNAME/../README.md
+
+# Those that take long have targets of their own, which are tests themselves.
+SLOW=("make vmtest" "make vmtest FRESH=1" "make distrotest" "make vagrant-test")
+# What `make vagrant-test` types.
+# VirtualBox is on no machine of the tests.
+UNTRIED=("ip address add fd56::1/64 dev vboxnet0")
+VAGRANT=("vagrant up && vagrant ssh" "vagrant up" "vagrant ssh" "vagrant destroy")
+
+# The command lines in README.md: what follows a prompt in a fenced block, and inline what
+# begins with a command's name. An "…" in it makes it a pattern, and no command line.
+commands() {
+	local tools
+	tools=$(cd "$HOOKSET_ROOT/tools" && printf '%s|' *.cc)
+	/usr/bin/python3 - "$README" "${tools//.cc/}" <<-'PY'
+		import re, sys
+		text = open(sys.argv[1], encoding="utf-8").read()
+		fence = re.compile(r"^```.*?^```$", re.M | re.S)
+		for block in fence.findall(text):
+		    for line in block.splitlines()[1:-1]:
+		        if prompt := re.fullmatch(r"(?:root #|host \$|vm \$) (.*)", line):
+		            print(prompt[1])
+		command = re.compile(rf"(sudo )?({sys.argv[2]}make|ip|bpftool|nsenter|ethtool|vagrant) .*"
+		                     r"|xdp(generic)? off")
+		for span in re.findall(r"`([^`]+)`", fence.sub("", text)):
+		    if command.fullmatch(span) and "…" not in span:
+		        print(span)
+	PY
+}
+
+@test "every command of README.md is run by a test" {
+	local command
+	commands >"$BATS_TEST_TMPDIR/commands"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/commands")" -gt 20 ]
+	{
+		printf '%s\n' "${SLOW[@]}" "${VAGRANT[@]}" "${UNTRIED[@]}"
+		sed -n 's/^@test "README: \(.*\)" {$/\1/p' "$BATS_TEST_FILENAME" | sed 's/, /\n/g'
+	} | sort -u >"$BATS_TEST_TMPDIR/tested"
+	run -0 comm -3 <(sort -u "$BATS_TEST_TMPDIR/commands") "$BATS_TEST_TMPDIR/tested"
+	[ "$output" = "" ] || {
+		echo "not run by a test, or (indented) no longer in README.md:"
+		echo "$output"
+		return 1
+	}
+	for command in "${SLOW[@]}"; do
+		# shellcheck disable=SC2086 # a target, and variables
+		make -n -C "$HOOKSET_ROOT" ${command#make } >/dev/null
+	done
+	for command in "${VAGRANT[@]}"; do
+		while read -r command; do
+			grep -q "$command" "$HOOKSET_ROOT"/tests/vm/vagrant-*
+		done <<<"${command// && /$'\n'}"
+	done
+}
+
+@test "every fenced block of the walkthroughs is played" {
+	# A block without a prompt would be passed over by the runner.
+	run -0 awk '
+		/^```/ { fenced = !fenced; first = fenced; next }
+		first && !/^(host|vm) \$ / { print FILENAME ":" FNR ": " $0 }
+		{ first = 0 }' "$HOOKSET_ROOT"/vagrant/[0-9]*.md
+	[ "$output" = "" ]
+}
+
+# apt-get is left out: there may be no network. `make vmtest FRESH=1` runs the whole line.
+@test "README: apt-get update && apt-get install -y make && make demo, make demo, sudo make demo" {
+	requires root
+	run -0 sudo make -C "$HOOKSET_ROOT" demo
+	[ "$(grep -c '^ok vagrant/.*\.md: ' <<<"$output")" -eq "$(find "$HOOKSET_ROOT"/vagrant/[0-9]*.md | wc -l)" ]
+}
+
+@test "README: make test, sudo make test" {
+	requires root
+	# Not those of the suite that runs this.
+	run -0 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+		sudo make -C "$HOOKSET_ROOT" test TESTS=tests/xdp_pass.bats
+	[[ $output == *" passed, 0 failed, 0 skipped"* ]]
+}
+
+@test "README: make help" {
+	run -0 make -C "$HOOKSET_ROOT" --no-print-directory help
+	[[ $output == *"make demo"* ]]
+}
+
+@test "README: make DROP_PORT=80" {
+	cp -a "$HOOKSET_ROOT" "$BATS_TEST_TMPDIR/tree"
+	run -0 make -C "$BATS_TEST_TMPDIR/tree" --no-print-directory DROP_PORT=80
+	[[ $output == *build/xdp_drop.o* ]]
+	run ! cmp "$BATS_TEST_TMPDIR/tree/build/xdp_drop.o" "$HOOKSET_BUILD/xdp_drop.o"
+}
+
+@test "README: make install, make uninstall" {
+	local dest=$BATS_TEST_TMPDIR/dest
+	run -0 make -C "$HOOKSET_ROOT" install DESTDIR="$dest"
+	[ -x "$dest/usr/local/sbin/map-pin" ]
+	[ -f "$dest/usr/local/lib/hookset/xdp_drop.o" ]
+	[ -f "$dest/usr/local/share/man/man8/map-pin.8" ]
+	run -0 make -C "$HOOKSET_ROOT" uninstall DESTDIR="$dest"
+	[ -z "$(find "$dest" -type f)" ]
+}
+
+xdp_mode() {
+	in_ns "$server" ip -o link show veth0 | grep -oE ' xdp(generic)? '
+}
+
+@test "README: ip link show, ip link set dev X xdp off, ip link set dev X xdpgeneric off, xdp off, xdpgeneric off" {
+	requires root
+	two_hosts client server
+	local object=$HOOKSET_BUILD/xdp_pass.bpf.o
+
+	in_ns "$server" ip link set dev veth0 xdp obj "$object" sec xdp
+	[ "$(xdp_mode)" = " xdp " ]
+	in_ns "$server" ip link set dev veth0 xdp off
+	run ! xdp_mode
+
+	# In generic mode on a driver that has native mode, `xdp off` does nothing.
+	in_ns "$server" ip link set dev veth0 xdpgeneric obj "$object" sec xdp
+	[ "$(xdp_mode)" = " xdpgeneric " ]
+	run -0 in_ns "$server" ip link set dev veth0 xdp off
+	[ "$output" = "" ]
+	[ "$(xdp_mode)" = " xdpgeneric " ]
+	in_ns "$server" ip link set dev veth0 xdpgeneric off
+	run ! xdp_mode
+}
+
+@test "README: ethtool -k" {
+	requires root cmd:ethtool
+	two_hosts client server
+	run -0 in_ns "$server" ethtool -k veth0
+	[[ $output == *"rx-vlan-offload: "* ]]
+}
+
+@test "README: bpftool net, bpftool link, bpftool prog, bpftool map" {
+	requires root
+	netns ns
+	load_prog echo_dispatch
+	sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	in_ns "$ns" ip link set dev lo xdpgeneric obj "$HOOKSET_BUILD/xdp_pass.bpf.o" sec xdp
+	run -0 in_ns "$ns" bpftool net
+	[[ $output == *"lo(1) generic id "* ]]
+	run -0 bpftool link
+	[[ $output == *": netns  prog "* ]]
+	run -0 bpftool prog
+	[[ $output == *"name xdp_prog_simple"* && $output == *": sk_lookup  name echo_dispatch"* ]]
+	run -0 bpftool map
+	[[ $output == *"name echo_ports"* ]]
+}
+
+@test "README: bpftool prog attach" {
+	requires root
+	load_prog echo_dispatch
+	run ! bpftool prog attach pinned "$BPFFS/echo_dispatch_prog" sk_lookup
+	[[ $output == *"invalid attach/detach type"* ]]
+}
+
+@test "README: bpftool map event_pipe" {
+	requires root
+	bpftool map create "$BPFFS/ring" type ringbuf key 0 value 0 entries 4096 name hookset_ring
+	run ! bpftool map event_pipe pinned "$BPFFS/ring"
+	[[ $output == *"map is not a perf event array"* ]]
+}
+
+@test "README: map-pin prog" {
+	requires root
+	# Two maps of each name: bpftool cannot tell which.
+	load_prog echo_dispatch
+	bpftool prog load "$HOOKSET_BUILD/echo_dispatch.bpf.o" "$BPFFS/other"
+	run ! bpftool map pin name echo_ports "$BPFFS/echo_ports"
+	[[ $output == *"several maps match this handle"* ]]
+	run -0 map-pin prog "$BPFFS/other" "$BPFFS/maps"
+	[ -e "$BPFFS/maps/echo_ports" ]
+}
+
+@test "README: ip netns exec, nsenter --net=/run/netns/NAME" {
+	requires root
+	netns ns
+	local pin=/sys/fs/bpf/$ns
+	# Made there, a pin is in a /sys that ends with the command.
+	ip netns exec "$ns" sh -c 'mountpoint -q /sys/fs/bpf || mount -t bpf none /sys/fs/bpf
+		bpftool map create "$1" type array key 4 value 4 entries 1 name hookset_pin
+		test -e "$1"' - "$pin"
+	[ ! -e "$pin" ]
+	bpftool map create "$BPFFS/pin" type array key 4 value 4 entries 1 name hookset_pin
+	nsenter --net="/run/netns/$ns" bpftool map show pinned "$BPFFS/pin"
+}
+
+@test "README: sockmap-update --delete MAP" {
+	requires root
+	netns ns
+	serve "$ns" name tcp:127.0.0.1:7777
+	bpftool map create "$BPFFS/map" type sockmap key 4 value 8 entries 1 name hookset_map
+	sockmap-update "$PID" 3 "$BPFFS/map"
+	holds "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7777')"
+	sockmap-update --delete "$BPFFS/map"
+	holds "$BPFFS/map" -
+}
