@@ -8,7 +8,9 @@ CXX       ?= g++
 PREFIX    ?= /usr/local
 DROP_PORT ?= 8080# the TCP port that xdp_drop.o blocks
 
-BPF_CFLAGS := -g -O2 -mcpu=v3 -target bpf -Wall -Wextra -Wno-unused-parameter $(WERROR) \
+# make CLANG=bpf-gcc: GCC 14 does it too. Its -g alone is no BTF, and it looks in no /usr/include.
+BPF_TARGET := $(if $(findstring gcc,$(CLANG)),-gbtf -g -idirafter /usr/include,-g -target bpf)
+BPF_CFLAGS := $(BPF_TARGET) -O2 -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(WERROR) \
 	      -idirafter /usr/include/$(shell uname -m)-linux-gnu
 CXXFLAGS   ?= -O2 -g
 CXXFLAGS   += -std=c++20 -Wall -Wextra $(WERROR) -ffunction-sections -fdata-sections
@@ -48,7 +50,7 @@ build/%.o: bpf/%.c
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF build/obj/$*.o.d -c $< -o $@
 
 # The .text object holds nothing but its program, and the port that was asked for.
-build/xdp_drop.o: BPF_CFLAGS := $(filter-out -g,$(BPF_CFLAGS))
+build/xdp_drop.o: BPF_CFLAGS := $(filter-out -g -gbtf,$(BPF_CFLAGS))
 build/xdp_drop.o build/xdp_drop.bpf.o: BPF_CFLAGS += -DDROP_PORT=$(DROP_PORT)
 build/xdp_drop.o build/xdp_drop.bpf.o: build/obj/drop_port
 build/obj/drop_port: FORCE
