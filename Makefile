@@ -128,6 +128,7 @@ clean:
 help:
 	@echo 'make              build all objects and tools into build/'
 	@echo 'make DROP_PORT=N  the same; xdp_drop blocks TCP port N, not 8080'
+	@echo 'make CLANG=X      the same by another compiler: clang-19, or bpf-gcc from GCC 14 on'
 	@echo 'make deps         install what building, demo, tests and lint need (root)'
 	@echo 'make demo         play the walkthroughs of vagrant/ and show their proofs (root)'
 	@echo 'make test         run the test suite; TESTS="tests/NAME.bats ..." for some (root)'

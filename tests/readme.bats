@@ -79,7 +79,7 @@ commands() {
 }
 
 @test "README: make test, sudo make test" {
-	requires root
+	requires root cmd:clang-tidy cmd:shellcheck cmd:vagrant # else it would install them
 	# Not those of the suite that runs this.
 	run -0 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		sudo make -C "$HOOKSET_ROOT" test TESTS=tests/xdp_pass.bats
