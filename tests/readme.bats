@@ -11,9 +11,9 @@ README=$BATS_TEST_DIRNAME/../README.md
 
 # Those that take long have targets of their own, which are tests themselves.
 SLOW=("make vmtest" "make vmtest FRESH=1" "make distrotest" "make vagrant-test")
-# What `make vagrant-test` types.
 # VirtualBox is on no machine of the tests.
 UNTRIED=("ip address add fd56::1/64 dev vboxnet0")
+# What `make vagrant-test` types.
 VAGRANT=("vagrant up && vagrant ssh" "vagrant up" "vagrant ssh" "vagrant destroy")
 
 # The command lines in README.md: what follows a prompt in a fenced block, and inline what
