@@ -105,6 +105,18 @@ enter() {
 		bash -euc "$ENTER" "$NAME" "$root" "$@"
 }
 
+# install_in ROOT PACKAGE...: in a root that bootstrap made.
+install_in() {
+	local root=$1
+	shift
+	enter "$root" sh -euc 'apt-get update -qq; apt-get install -y -qq --no-install-recommends "$@"
+		apt-get clean' sh "$@" >"$WORK/apt.log" 2>&1 || {
+		cat "$WORK/apt.log" >&2
+		die "install packages"
+	}
+	rm "$root/usr/sbin/policy-rc.d"
+}
+
 # shellcheck disable=SC2016 # it is expanded in there
 ENTER='
 root=$1
