@@ -24,6 +24,7 @@ LDLIBS     := -lbpf
 OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c))
 TOOLS   := $(patsubst tools/%.cc,build/%,$(wildcard tools/*.cc))
 LIB     := $(patsubst tools/lib/%.cc,build/obj/lib/%.o,$(wildcard tools/lib/*.cc))
+FIXTURES := $(patsubst tests/fixtures/%.cc,build/obj/tests/%,$(wildcard tests/fixtures/*.cc))
 MAN     := $(wildcard tools/man/*.8)
 COMPLETIONS := $(PREFIX)/share/bash-completion/completions
 
@@ -40,7 +41,7 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo test vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
+.PHONY: all fixtures deps demo test vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
 
 all: $(OBJECTS) $(TOOLS)
 
@@ -70,6 +71,14 @@ build/%: build/obj/%.o build/obj/lib.a
 	$(call msg,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+# What tests try the library itself with.
+fixtures: $(FIXTURES)
+
+build/obj/tests/%: tests/fixtures/%.cc build/obj/lib.a
+	$(call msg,CXX,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
 -include $(wildcard build/obj/*.d build/obj/lib/*.d)
 
 ## What needs root says so. Each of the following installs what it lacks first.
@@ -83,7 +92,7 @@ demo:
 
 test:
 	$(Q)vagrant/provision.sh build demo test lint
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all fixtures
 	$(Q)tests/run $(TESTS)
 
 # The slow ones: other kernels, other releases, a real Vagrant VM.

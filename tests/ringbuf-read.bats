@@ -722,11 +722,11 @@ print(sum(v["value"]["lost"] for v in json.load(sys.stdin)["formatted"]["values"
 	requires root
 	events
 	shows texts 'b"eth0".ljust(8, b"\0") + b"\"a\\\" b".ljust(8, b"\0") + "h\u00e9\u20ac".encode().ljust(8, b"\0") + b"a\nb\t\x1b[m\0" + b"full" + b"\xff\xc3x\0"' \
-		'plain="eth0" quoted="\"a\\\" b" utf8="h\u00e9\u20ac" lines="a\nb\t\u001b[m" full="full" broken="\ufffd\ufffdx"' \
+		'plain="eth0" quoted="\"a\\\" b" utf8="h\xc3\xa9\xe2\x82\xac" lines="a\nb\t\x1b[m" full="full" broken="\xff\xc3x"' \
 		'{"plain":"eth0","quoted":"\"a\\\" b","utf8":"h\u00e9\u20ac","lines":"a\nb\t\u001b[m","full":"full","broken":"\ufffd\ufffdx"}'
-	# What is behind the NUL is not text.
+	# What is behind the NUL is not text to JSON.
 	shows texts 'b"a\0secret" + bytes(32)' \
-		'plain="a" quoted="" utf8="" lines="" full="" broken=""' \
+		'plain="a\x00secret" quoted="" utf8="" lines="" full="" broken=""' \
 		'{"plain":"a","quoted":"","utf8":"","lines":"","full":"","broken":""}'
 }
 
@@ -768,7 +768,7 @@ print(sum(v["value"]["lost"] for v in json.load(sys.stdin)["formatted"]["values"
 	requires root
 	events
 	shows nested 'pack("=H", 5) + pack(">H", 6) + bytes([1, 2, 3, 4]) + bytes([7, 8]) + pack("=H", 9) + pack(">H", 10) + pack("=H", 11) + pack(">H", 12) + pack("=6H", *range(20, 26)) + bytes(2) + pack("=Q", 0xffff888000000000)' \
-		"inner={x=5 y=6} {word=67305985 bytes=[1 2 3 4]} {c=7 d=8} several=[{x=9 y=10} {x=11 y=12}] grid=[[20 21 22] [23 24 25]] pointer=18446612682070032384 none=[]" \
+		"inner={x=5 y=6} word=67305985 c=7 d=8 several=[{x=9 y=10} {x=11 y=12}] grid=[[20 21 22] [23 24 25]] pointer=18446612682070032384 none=[]" \
 		'{"inner":{"x":5,"y":6},"word":67305985,"bytes":[1,2,3,4],"c":7,"d":8,"several":[{"x":9,"y":10},{"x":11,"y":12}],"grid":[[20,21,22],[23,24,25]],"pointer":18446612682070032384,"none":[]}'
 }
 
@@ -786,7 +786,7 @@ print(sum(v["value"]["lost"] for v in json.load(sys.stdin)["formatted"]["values"
 	refused "read type 'bits': bitfield 'three' is not supported" --type bits "$RING"
 	refused "read type '__int128': an integer of 128 bits is not supported" --type huge "$RING"
 	# Before Linux 5.13 the kernel knows no floats, and libbpf gives it something else.
-	refused "read type 'float': its kind is not supported" --btf "$EVENTS" --type real "$RING"
+	refused "read type 'float': floating point is not supported" --btf "$EVENTS" --type real "$RING"
 	# Their bytes can be had.
 	send_bytes 'bytes(14)'
 	reads "00 00 00 00 00 00 00 00 00 00 00 00 00 00" --hex

@@ -248,7 +248,7 @@ private:
 
 		if (!btf_path.empty()) {
 			btf = load_btf_file(btf_path);
-			id = find_map_value(btf.get(), object_name(info_.name));
+			id = find_map_types(btf.get(), object_name(info_.name)).value;
 		} else if (id) {
 			btf = load_btf_id(info_.btf_id);
 		}

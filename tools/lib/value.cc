@@ -2,223 +2,18 @@
 #include "value.h"
 
 #include <arpa/inet.h>
-#include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <string_view>
+#include <optional>
 
 #include "cli.h"
 
 using Kind = Type::Kind;
 
-Btf load_btf_file(const std::string &path)
-{
-	std::string what = "read the BTF of " + quote(path);
-	struct stat st;
-
-	if (stat(path.c_str(), &st) || access(path.c_str(), R_OK))
-		fail(errno, what);
-	if (S_ISDIR(st.st_mode))
-		fail(EISDIR, what);
-	// What libbpf says of a file without BTF is "No such file or directory".
-	struct btf *btf = btf__parse(path.c_str(), nullptr);
-	if (!btf)
-		fail(what, "there is none: it is no object file, or was built without -g");
-	return Btf(btf);
-}
-
-Btf load_btf_id(__u32 id)
-{
-	struct btf *btf = btf__load_from_kernel_by_id(id);
-
-	if (!btf)
-		fail(errno, "read BTF " + std::to_string(id),
-		     errno == EPERM ? "needs CAP_SYS_ADMIN; --btf reads an object file" : "");
-	return Btf(btf);
-}
-
-static std::string_view name_of(const struct btf *btf, __u32 offset)
-{
-	const char *name = btf__name_by_offset(btf, offset);
-
-	return name ? name : "";
-}
-
-static Type read_int(const struct btf *btf, const struct btf_type *t)
-{
-	bool is_bool = btf_int_encoding(t) & BTF_INT_BOOL;
-	bool is_signed = btf_int_encoding(t) & BTF_INT_SIGNED;
-	Type type;
-
-	if (t->size > 8 || btf_int_offset(t) || btf_int_bits(t) != t->size * 8)
-		fail("read type " + quote(name_of(btf, t->name_off)),
-		     "an integer of " + std::to_string(btf_int_bits(t)) + " bits is not supported");
-	type.kind = is_bool ? Kind::Bool : is_signed ? Kind::Signed : Kind::Unsigned;
-	type.size = t->size;
-	return type;
-}
-
-static Type read_enum(const struct btf *btf, const struct btf_type *t)
-{
-	Type type;
-
-	type.kind = Kind::Enum;
-	type.size = t->size;
-	type.is_signed = btf_kflag(t);
-	for (int i = 0; i < btf_vlen(t); i++) {
-		if (btf_is_enum64(t)) {
-			const struct btf_enum64 &e = btf_enum64(t)[i];
-			type.names.emplace_back(btf_enum64_value(&e), name_of(btf, e.name_off));
-		} else if (t->size <= 4) { // clang < 15 cuts those of 8 bytes to 4
-			const struct btf_enum &e = btf_enum(t)[i];
-			__u32 mask = UINT32_MAX >> (32 - 8 * t->size);
-			type.names.emplace_back(static_cast<__u32>(e.val) & mask,
-						name_of(btf, e.name_off));
-			type.is_signed |= e.val < 0; // clang < 15 does not say
-		}
-	}
-	return type;
-}
-
-// BTF of a file may hold anything: types within types without end, members that lie
-// outside. The kernel's own limit is 32 (MAX_RESOLVE_DEPTH).
-constexpr int max_depth = 32;
-
-static Type read_nested(const struct btf *btf, __u32 id, int depth);
-
-static Type read_struct(const struct btf *btf, const struct btf_type *t, int depth)
-{
-	Type type;
-
-	type.kind =
-		name_of(btf, t->name_off) == "in6_addr" && t->size == 16 ? Kind::Ip6 : Kind::Struct;
-	type.size = t->size;
-	for (__u32 i = 0; type.kind == Kind::Struct && i < btf_vlen(t); i++) {
-		const struct btf_member &m = btf_members(t)[i];
-
-		if (btf_member_bitfield_size(t, i))
-			fail("read type " + quote(name_of(btf, t->name_off)),
-			     "bitfield " + quote(name_of(btf, m.name_off)) + " is not supported");
-		Type::Member member = {std::string(name_of(btf, m.name_off)),
-				       btf_member_bit_offset(t, i) / 8,
-				       read_nested(btf, m.type, depth + 1)};
-		if (size_t{member.offset} + member.type.size > type.size)
-			fail("read type " + quote(name_of(btf, t->name_off)),
-			     "member " + quote(member.name) + " lies outside");
-		type.members.push_back(std::move(member));
-	}
-	return type;
-}
-
-static Type read_array(const struct btf *btf, const struct btf_type *t, int depth)
-{
-	const struct btf_array &array = *btf_array(t);
-	const struct btf_type *element = btf__type_by_id(btf, btf__resolve_type(btf, array.type));
-	Type each = read_nested(btf, array.type, depth + 1);
-	Type type;
-
-	if (size_t{each.size} * array.nelems > UINT32_MAX)
-		fail("read an array type", "its size is out of range");
-	type.kind = Kind::Array;
-	type.size = each.size * array.nelems;
-	type.count = array.nelems;
-	if (element && btf_is_int(element) && element->size == 1 &&
-	    (name_of(btf, element->name_off) == "char" || btf_int_encoding(element) & BTF_INT_CHAR))
-		type.kind = Kind::Text;
-	else if (each.kind == Kind::Unsigned && each.size == 1 && array.nelems == 6)
-		type.kind = Kind::Mac;
-	else
-		type.members.push_back({"", 0, std::move(each)});
-	return type;
-}
-
-// What a typedef says that its type does not: the byte order.
-static bool read_typedef(std::string_view name, Type &type)
-{
-	static constexpr std::pair<std::string_view, __u32> big_endian[] = {
-		{"__be16", 2}, {"__be32", 4}, {"__be64", 8}};
-
-	for (const auto &[be, size] : big_endian) {
-		if (name != be)
-			continue;
-		type.kind = size == 4 ? Kind::Ip4 : Kind::Be;
-		type.size = size;
-		return true;
-	}
-	return false;
-}
-
-static Type read_nested(const struct btf *btf, __u32 id, int depth)
-{
-	const struct btf_type *t = btf__type_by_id(btf, id);
-	Type type;
-
-	if (!t)
-		fail("read type " + std::to_string(id), "there is none in the BTF");
-	if (depth > max_depth)
-		fail("read type " + quote(name_of(btf, t->name_off)), "it is nested too deeply");
-	switch (btf_kind(t)) {
-	case BTF_KIND_TYPEDEF:
-		if (read_typedef(name_of(btf, t->name_off), type))
-			return type;
-		return read_nested(btf, t->type, depth + 1);
-	case BTF_KIND_CONST:
-	case BTF_KIND_VOLATILE:
-	case BTF_KIND_RESTRICT:
-	case BTF_KIND_TYPE_TAG:
-		return read_nested(btf, t->type, depth + 1);
-	case BTF_KIND_INT:
-		return read_int(btf, t);
-	case BTF_KIND_ENUM:
-	case BTF_KIND_ENUM64:
-		return read_enum(btf, t);
-	case BTF_KIND_STRUCT:
-	case BTF_KIND_UNION:
-		return read_struct(btf, t, depth);
-	case BTF_KIND_ARRAY:
-		return read_array(btf, t, depth);
-	case BTF_KIND_PTR:
-		type.size = 8; // in BPF, whatever the host
-		return type;
-	}
-	fail("read type " + quote(name_of(btf, t->name_off)), "its kind is not supported");
-}
-
-Type read_type(const struct btf *btf, __u32 id)
-{
-	return read_nested(btf, id, 0);
-}
-
-__u32 find_struct(const struct btf *btf, const std::string &name)
-{
-	__s32 id = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_STRUCT);
-
-	return id > 0 ? id : 0;
-}
-
-__u32 find_map_value(const struct btf *btf, const std::string &name)
-{
-	__s32 var = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_VAR);
-
-	if (var <= 0)
-		return 0;
-	// struct { ...; typeof(VALUE) *value; } NAME SEC(".maps");
-	const struct btf_type *definition =
-		btf__type_by_id(btf, btf__resolve_type(btf, btf__type_by_id(btf, var)->type));
-	if (!definition || !btf_is_struct(definition))
-		return 0;
-	for (int i = 0; i < btf_vlen(definition); i++) {
-		const struct btf_member &m = btf_members(definition)[i];
-		const struct btf_type *pointer = btf__type_by_id(btf, m.type);
-
-		if (name_of(btf, m.name_off) == "value" && pointer && btf_is_ptr(pointer))
-			return pointer->type;
-	}
-	return 0;
-}
+// ---- printing
 
 __u64 integer(const Type &type, Bytes bytes)
 {
@@ -261,20 +56,16 @@ static std::string_view enum_name(const Type &type, Bytes bytes)
 	return {};
 }
 
-static void append_ip(std::string &out, int family, Bytes bytes)
-{
-	static constexpr std::array<unsigned char, 12> mapped = {0, 0, 0, 0, 0,	   0,
-								 0, 0, 0, 0, 0xff, 0xff};
-	std::array<char, INET6_ADDRSTRLEN> text;
+static constexpr std::array<unsigned char, 12> v4_mapped = {0, 0, 0, 0, 0,    0,
+							    0, 0, 0, 0, 0xff, 0xff};
 
-	if (family == AF_INET6 && memcmp(bytes.data(), mapped.data(), mapped.size()) == 0) {
-		family = AF_INET;
-		bytes = bytes.subspan(mapped.size());
-	}
-	if (family == AF_INET6) {
-		out += inet_ntop(family, bytes.data(), text.data(), text.size());
-		return;
-	}
+static bool is_v4_mapped(Bytes bytes)
+{
+	return memcmp(bytes.data(), v4_mapped.data(), v4_mapped.size()) == 0;
+}
+
+static void append_ip4(std::string &out, Bytes bytes)
+{
 	for (int i = 0; i < 4; i++) {
 		if (i)
 			out += '.';
@@ -282,40 +73,142 @@ static void append_ip(std::string &out, int family, Bytes bytes)
 	}
 }
 
+static void append_ip6(std::string &out, Bytes bytes)
+{
+	std::array<char, INET6_ADDRSTRLEN> text;
+
+	out += inet_ntop(AF_INET6, bytes.data(), text.data(), text.size());
+}
+
+// ---- LPM keys
+
+// An LPM key, as struct bpf_lpm_trie_key_u8 of linux/bpf.h: the length is of host byte order.
+static __u32 prefix_length(Bytes bytes)
+{
+	__u32 length;
+
+	memcpy(&length, bytes.data(), sizeof(length));
+	return length;
+}
+
+// Put zeros where the host bits are. Returns whether there were others.
+static bool clear_host_bits(std::span<unsigned char> address, __u32 length)
+{
+	unsigned char found = 0;
+	size_t i = length / 8;
+
+	if (length % 8) {
+		found |= address[i] & (0xff >> length % 8);
+		address[i++] &= 0xff << (8 - length % 8);
+	}
+	for (; i < address.size(); i++) {
+		found |= address[i];
+		address[i] = 0;
+	}
+	return found;
+}
+
+static bool is_cidr(const Type &type, Bytes bytes)
+{
+	std::array<unsigned char, 16> address;
+	__u32 bytes_of_address = type.size - 4;
+
+	if (prefix_length(bytes) > 8 * bytes_of_address)
+		return false;
+	std::copy_n(&bytes[4], bytes_of_address, address.begin());
+	return !clear_host_bits(std::span(address).first(bytes_of_address), prefix_length(bytes));
+}
+
+static void append_cidr(std::string &out, const Type &type, Bytes bytes)
+{
+	Bytes address = bytes.subspan(4, type.size - 4);
+	__u32 length = prefix_length(bytes);
+
+	// One that is v4-mapped has at least 96 bits, or else some of them were host bits.
+	if (type.kind == Kind::Cidr6 && !is_v4_mapped(address)) {
+		append_ip6(out, address);
+	} else {
+		append_ip4(out, address.last(4));
+		length -= 8 * (address.size() - 4);
+	}
+	out += '/';
+	append(out, length);
+}
+
+static constexpr char hex_digits[] = "0123456789abcdef";
+
+static void append_hex(std::string &out, unsigned char byte)
+{
+	out += hex_digits[byte >> 4];
+	out += hex_digits[byte & 15];
+}
+
 static void append_mac(std::string &out, Bytes bytes)
 {
-	static constexpr char digits[] = "0123456789abcdef";
-
 	for (int i = 0; i < 6; i++) {
 		if (i)
 			out += ':';
-		out += digits[bytes[i] >> 4];
-		out += digits[bytes[i] & 15];
+		append_hex(out, bytes[i]);
 	}
 }
 
-static std::string_view text_of(const Type &type, Bytes bytes)
+// All its bytes but the zeros at its end, so that it stays on its line.
+static void append_text(std::string &out, Bytes bytes)
 {
-	const char *text = reinterpret_cast<const char *>(bytes.data());
+	static constexpr std::string_view escaped = "\"\\\n\r\t";
 
-	return {text, strnlen(text, type.size)};
+	while (!bytes.empty() && !bytes.back())
+		bytes = bytes.first(bytes.size() - 1);
+	out += '"';
+	for (unsigned char byte : bytes) {
+		size_t i = escaped.find(static_cast<char>(byte));
+
+		if (i != std::string_view::npos) {
+			out += '\\';
+			out += "\"\\nrt"[i];
+		} else if (byte < 0x20 || byte > 0x7e) {
+			out += "\\x";
+			append_hex(out, byte);
+		} else {
+			out += static_cast<char>(byte);
+		}
+	}
+	out += '"';
 }
 
-static void print_member(const Type &type, Bytes bytes, std::string &out);
-
-static void print_members(const Type &type, Bytes bytes, std::string &out)
+static void begin_field(std::string &out, size_t begin)
 {
-	bool first = true;
+	if (out.size() > begin)
+		out += ' ';
+}
 
-	for (const Type::Member &m : type.members) {
-		if (!first)
-			out += ' ';
-		first = false;
-		if (!m.name.empty()) {
-			out += m.name;
-			out += '=';
+// The fields of a struct or union that is at `offset` of what the braces are around, whose
+// text begins at `begin`.
+static void print_fields(const Type &type, Bytes bytes, __u32 offset, std::string &out,
+			 size_t begin)
+{
+	for (size_t i = 0; i < type.members.size(); i++) {
+		const Type::Member &m = type.members[i];
+
+		if (type.kind == Kind::Union && i != type.shown)
+			continue;
+		if (is_anonymous(m)) {
+			print_fields(m.type, bytes.subspan(m.offset), offset + m.offset, out,
+				     begin);
+			continue;
 		}
-		print_member(m.type, bytes.subspan(m.offset), out);
+		begin_field(out, begin);
+		out += m.name;
+		out += '=';
+		print_value(m.type, bytes.subspan(m.offset), out);
+	}
+	if (type.kind == Kind::Union && is_shown_as_bytes(type)) {
+		begin_field(out, begin);
+		out += '@';
+		append(out, offset);
+		out += '=';
+		for (unsigned char byte : bytes.first(type.size))
+			append_hex(out, byte);
 	}
 }
 
@@ -326,11 +219,11 @@ static void print_elements(const Type &type, Bytes bytes, std::string &out)
 	for (__u32 i = 0; i < type.count; i++) {
 		if (i)
 			out += ' ';
-		print_member(each, bytes.subspan(size_t{i} * each.size), out);
+		print_value(each, bytes.subspan(size_t{i} * each.size), out);
 	}
 }
 
-static void print_member(const Type &type, Bytes bytes, std::string &out)
+void print_value(const Type &type, Bytes bytes, std::string &out)
 {
 	switch (type.kind) {
 	case Kind::Unsigned:
@@ -341,21 +234,29 @@ static void print_member(const Type &type, Bytes bytes, std::string &out)
 		append(out, signed_integer(type, bytes));
 		return;
 	case Kind::Bool:
-		out += integer(type, bytes) ? "true" : "false";
+		if (__u64 value = integer(type, bytes); value > 1)
+			append(out, value);
+		else
+			out += value ? "true" : "false";
 		return;
 	case Kind::Ip4:
-		append_ip(out, AF_INET, bytes);
+		append_ip4(out, bytes);
 		return;
 	case Kind::Ip6:
-		append_ip(out, AF_INET6, bytes);
+		if (is_v4_mapped(bytes))
+			append_ip4(out, bytes.subspan(v4_mapped.size()));
+		else
+			append_ip6(out, bytes);
 		return;
 	case Kind::Mac:
 		append_mac(out, bytes);
 		return;
 	case Kind::Text:
-		// Quoted and escaped as in JSON, so that it stays on its line.
-		out += nlohmann::json(text_of(type, bytes))
-			       .dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+		append_text(out, bytes.first(type.size));
+		return;
+	case Kind::Hex:
+		for (unsigned char byte : bytes.first(type.size))
+			append_hex(out, byte);
 		return;
 	case Kind::Enum:
 		if (std::string_view name = enum_name(type, bytes); !name.empty())
@@ -365,9 +266,17 @@ static void print_member(const Type &type, Bytes bytes, std::string &out)
 		else
 			append(out, integer(type, bytes));
 		return;
+	case Kind::Cidr4:
+	case Kind::Cidr6:
+		if (is_cidr(type, bytes)) {
+			append_cidr(out, type, bytes);
+			return;
+		}
+		[[fallthrough]];
 	case Kind::Struct:
+	case Kind::Union:
 		out += '{';
-		print_members(type, bytes, out);
+		print_fields(type, bytes, 0, out, out.size());
 		out += '}';
 		return;
 	case Kind::Array:
@@ -380,10 +289,25 @@ static void print_member(const Type &type, Bytes bytes, std::string &out)
 
 void print(const Type &type, Bytes bytes, std::string &out)
 {
-	if (type.kind == Kind::Struct)
-		print_members(type, bytes, out);
+	if (type.kind == Kind::Struct || type.kind == Kind::Union)
+		print_fields(type, bytes, 0, out, out.size());
 	else
-		print_member(type, bytes, out);
+		print_value(type, bytes, out);
+}
+
+static nlohmann::ordered_json to_json_members(const Type &type, Bytes bytes)
+{
+	nlohmann::ordered_json json = nlohmann::ordered_json::object();
+
+	for (const Type::Member &m : type.members) {
+		nlohmann::ordered_json value = to_json(m.type, bytes.subspan(m.offset));
+
+		if (is_anonymous(m))
+			json.update(value);
+		else
+			json[m.name] = std::move(value);
+	}
+	return json;
 }
 
 nlohmann::ordered_json to_json(const Type &type, Bytes bytes)
@@ -398,26 +322,34 @@ nlohmann::ordered_json to_json(const Type &type, Bytes bytes)
 	case Kind::Signed:
 		return signed_integer(type, bytes);
 	case Kind::Bool:
-		return integer(type, bytes) != 0;
+		if (__u64 value = integer(type, bytes); value > 1)
+			return value;
+		else
+			return value == 1;
 	case Kind::Text:
-		return text_of(type, bytes);
+		text.assign(bytes.begin(), bytes.begin() + type.size);
+		text.resize(std::min(text.size(), text.find('\0')));
+		return text;
 	case Kind::Enum:
 		if (std::string_view name = enum_name(type, bytes); !name.empty())
 			return name;
 		if (type.is_signed)
 			return signed_integer(type, bytes);
 		return integer(type, bytes);
+	case Kind::Cidr4:
+	case Kind::Cidr6:
+		if (!is_cidr(type, bytes))
+			return to_json_members(type, bytes);
+		[[fallthrough]];
+	case Kind::Ip4:
+	case Kind::Ip6:
+	case Kind::Mac:
+	case Kind::Hex:
+		print_value(type, bytes, text);
+		return text;
 	case Kind::Struct:
-		json = nlohmann::ordered_json::object();
-		for (const Type::Member &m : type.members) {
-			nlohmann::ordered_json value = to_json(m.type, bytes.subspan(m.offset));
-
-			if (m.name.empty() && value.is_object())
-				json.update(value); // C's anonymous struct
-			else
-				json[m.name] = std::move(value);
-		}
-		return json;
+	case Kind::Union:
+		return to_json_members(type, bytes);
 	case Kind::Array:
 		json = nlohmann::ordered_json::array();
 		for (__u32 i = 0; i < type.count; i++)
@@ -425,11 +357,652 @@ nlohmann::ordered_json to_json(const Type &type, Bytes bytes)
 				to_json(type.members[0].type,
 					bytes.subspan(size_t{i} * type.members[0].type.size)));
 		return json;
-	case Kind::Ip4:
-	case Kind::Ip6:
-	case Kind::Mac:
-		print_member(type, bytes, text);
-		return text;
 	}
 	return json;
+}
+
+// ---- reading values
+
+using Out = std::span<unsigned char>;
+
+// What a value ends at that is not in quotes.
+static constexpr std::array<bool, 256> ends = [] {
+	std::array<bool, 256> table = {};
+
+	for (int c = 0; c <= ' '; c++)
+		table[c] = true;
+	table[0x7f] = true;
+	for (unsigned char c : std::string_view("=#{}[]\""))
+		table[c] = true;
+	return table;
+}();
+
+// Is the value before this text at its end?
+static bool at_end(std::string_view text)
+{
+	return text.empty() || ends[static_cast<unsigned char>(text[0])];
+}
+
+static bool at_end_of_number(std::string_view text)
+{
+	return at_end(text) || text[0] == '-';
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+// What is at the front of `text`, up to the end of the value.
+static std::string_view word(std::string_view text)
+{
+	size_t size = 0;
+
+	while (!at_end(text.substr(size)))
+		size++;
+	return text.substr(0, size);
+}
+
+static bool take(std::string_view &text, char c)
+{
+	if (text.empty() || text[0] != c)
+		return false;
+	text.remove_prefix(1);
+	return true;
+}
+
+static void skip_space(std::string_view &text)
+{
+	while (!text.empty() && is_space(text[0]))
+		text.remove_prefix(1);
+}
+
+// For messages: the word at the front, or else the character that is no word.
+static std::string quote_word(std::string_view text)
+{
+	std::string_view found = word(text);
+
+	return quote(found.empty() ? text.substr(0, 1) : found);
+}
+
+static std::string quote_number(std::string_view text)
+{
+	std::string_view found = word(text);
+
+	return quote_word(found.empty() ? text : found.substr(0, found.find('-', 1)));
+}
+
+// Digits, or 0x and hexadecimal digits. Returns nothing where there are none, where other text
+// follows, or where they are more than `max`, which `above` tells.
+static std::optional<__u64> take_digits(std::string_view &text, __u64 max, bool &above)
+{
+	std::string_view digits = text;
+	__u64 value = 0;
+	int base = 10;
+
+	if (digits.starts_with("0x")) {
+		digits.remove_prefix(2);
+		base = 16;
+	}
+	auto [end, error] =
+		std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
+	digits.remove_prefix(end - digits.data());
+	if (error == std::errc::invalid_argument || !at_end_of_number(digits))
+		return {};
+	if (error != std::errc() || value > max) {
+		above = true;
+		return {};
+	}
+	text = digits;
+	return value;
+}
+
+static __u64 take_unsigned(std::string_view &text, __u32 size)
+{
+	const __u64 max = UINT64_MAX >> (64 - 8 * size);
+	std::string_view digits = text;
+	bool above = false;
+
+	if (std::optional<__u64> value = take_digits(text, max, above))
+		return *value;
+	if (above)
+		throw ValueError(quote_number(text) + " is above " + std::to_string(max));
+	if (take(digits, '-') && (take_digits(digits, max, above) || above))
+		throw ValueError(quote_number(text) + " is below 0");
+	throw ValueError(quote_number(text) + " is not a number");
+}
+
+static __u64 take_signed(std::string_view &text, __u32 size)
+{
+	const __u64 max = INT64_MAX >> (64 - 8 * size);
+	std::string_view digits = text;
+	bool negative = take(digits, '-');
+	bool above = false;
+
+	if (std::optional<__u64> value = take_digits(digits, max + negative, above)) {
+		text = digits;
+		return negative ? -*value : *value;
+	}
+	if (above && negative)
+		throw ValueError(quote_number(text) + " is below -" + std::to_string(max + 1));
+	if (above)
+		throw ValueError(quote_number(text) + " is above " + std::to_string(max));
+	throw ValueError(quote_number(text) + " is not a number");
+}
+
+static void store(const Type &type, __u64 value, Out out)
+{
+	for (__u32 i = 0; i < type.size; i++) {
+		bool first_is_low =
+			type.kind != Kind::Be && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+
+		out[first_is_low ? i : type.size - 1 - i] = value;
+		value >>= 8;
+	}
+}
+
+static void take_bool(const Type &type, std::string_view &text, Out out)
+{
+	std::string_view found = word(text);
+	__u64 value = found == "true";
+
+	if (found != "true" && found != "false") {
+		std::string_view rest = found;
+
+		if (found.empty() || !is_digit(found[0]))
+			throw ValueError(quote_word(text) + " is not true or false");
+		value = take_unsigned(rest, type.size);
+		if (!rest.empty())
+			throw ValueError(quote(found) + " is not a number");
+	}
+	text.remove_prefix(found.size());
+	store(type, value, out);
+}
+
+// The first names, so that the message stays a line.
+static std::string some_names(const Type &type)
+{
+	constexpr size_t most = 8;
+	std::string out;
+
+	for (size_t i = 0; i < type.names.size() && i < most; i++)
+		out += (i ? ", " : "") + type.names[i].second;
+	if (type.names.size() > most)
+		out += ", ...";
+	return out;
+}
+
+static void take_enum(const Type &type, std::string_view &text, Out out)
+{
+	std::string_view found = word(text);
+	std::string_view rest = found;
+	bool negative = found.starts_with('-');
+	__u64 value = 0;
+
+	if (negative || type.names.empty() || (!found.empty() && is_digit(found[0]))) {
+		// What clang < 15 says of 0xffffffff is -1.
+		value = type.is_signed && negative ? take_signed(rest, type.size)
+						   : take_unsigned(rest, type.size);
+		if (!rest.empty())
+			throw ValueError(quote(found) + " is not a number");
+	} else {
+		auto name = std::find_if(type.names.begin(), type.names.end(),
+					 [&](const auto &known) { return known.second == found; });
+
+		if (found.empty() || name == type.names.end())
+			throw ValueError(quote_word(text) + " is not one of " + some_names(type));
+		value = name->first;
+	}
+	text.remove_prefix(found.size());
+	store(type, value, out);
+}
+
+// A dotted quad: decimal, no leading zeros, as inet_pton(3) reads it.
+static bool take_ip4(std::string_view &text, Out out)
+{
+	const char *at = text.data();
+	const char *end = at + text.size();
+
+	for (int i = 0; i < 4; i++) {
+		unsigned value = 0;
+
+		if (i && (at == end || *at++ != '.'))
+			return false;
+		const char *first = at;
+		while (at != end && is_digit(*at) && at - first < 4)
+			value = value * 10 + (*at++ - '0');
+		if (at == first || value > 255 || (at - first > 1 && *first == '0'))
+			return false;
+		out[i] = value;
+	}
+	text.remove_prefix(at - text.data());
+	return true;
+}
+
+// A v4-mapped address may be written as IPv4; `is_v4` says that it was.
+static bool take_ip6(std::string_view &text, Out out, bool &is_v4)
+{
+	std::array<char, INET6_ADDRSTRLEN> copy;
+	size_t size = text.find_first_not_of("0123456789abcdefABCDEF:.");
+
+	if (size == std::string_view::npos)
+		size = text.size();
+	if (size >= copy.size())
+		return false;
+	std::string_view address = text.substr(0, size);
+	is_v4 = address.find(':') == std::string_view::npos;
+	if (is_v4) {
+		std::copy(v4_mapped.begin(), v4_mapped.end(), out.begin());
+		return take_ip4(text, out.subspan(v4_mapped.size()));
+	}
+	*std::copy(address.begin(), address.end(), copy.begin()) = '\0';
+	text.remove_prefix(size);
+	return inet_pton(AF_INET6, copy.data(), out.data()) == 1;
+}
+
+static void take_address(const Type &type, std::string_view &text, Out out)
+{
+	std::string_view rest = text;
+	bool is_v4 = false;
+
+	if (!(type.kind == Kind::Ip4 ? take_ip4(rest, out) : take_ip6(rest, out, is_v4)) ||
+	    !at_end(rest))
+		throw ValueError(quote_word(text) + " is not an " +
+				 (type.kind == Kind::Ip4 ? "IPv4" : "IPv6") + " address");
+	text = rest;
+}
+
+// What is behind the slash: 0 to `bits`, in at most three digits.
+static bool take_prefix_length(std::string_view &text, __u32 bits, __u32 &length)
+{
+	size_t digits = 0;
+
+	length = 0;
+	for (; digits < 3 && digits < text.size() && is_digit(text[digits]); digits++)
+		length = length * 10 + (text[digits] - '0');
+	text.remove_prefix(digits);
+	return digits && length <= bits && at_end(text);
+}
+
+static void take_cidr(const Type &type, std::string_view &text, Out out)
+{
+	Out address = out.subspan(4, type.size - 4);
+	std::string_view rest = text;
+	bool is_v4 = type.kind == Kind::Cidr4;
+	__u32 bits = 8 * address.size();
+
+	if (!(is_v4 ? take_ip4(rest, address) : take_ip6(rest, address, is_v4)) ||
+	    (!at_end(rest) && rest[0] != '/'))
+		throw ValueError(quote_word(text) + " is not an " +
+				 (type.kind == Kind::Cidr4 ? "IPv4" : "IPv6") +
+				 " address or prefix");
+	__u32 said_bits = is_v4 ? 32 : 128; // what the length in the text counts
+	__u32 length = said_bits;
+	if (take(rest, '/') && !take_prefix_length(rest, said_bits, length))
+		throw ValueError(quote_word(text) + " has a prefix length that is not 0 to " +
+				 std::to_string(said_bits));
+	length += bits - said_bits;
+	memcpy(out.data(), &length, sizeof(length));
+	if (clear_host_bits(address, length)) {
+		std::string right;
+
+		append_cidr(right, type, out);
+		throw ValueError("host bits are set: did you mean " + right + "?");
+	}
+	text = rest;
+}
+
+static int hex_value(char c)
+{
+	if (is_digit(c))
+		return c - '0';
+	c |= 0x20; // lower case
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+// Two hexadecimal digits.
+static bool take_hex_byte(std::string_view &text, unsigned char &byte)
+{
+	if (text.size() < 2 || hex_value(text[0]) < 0 || hex_value(text[1]) < 0)
+		return false;
+	byte = hex_value(text[0]) << 4 | hex_value(text[1]);
+	text.remove_prefix(2);
+	return true;
+}
+
+static void take_mac(std::string_view &text, Out out)
+{
+	std::string_view rest = text;
+
+	for (int i = 0; i < 6; i++)
+		if ((i && !take(rest, ':')) || !take_hex_byte(rest, out[i]))
+			throw ValueError(quote_word(text) + " is not a MAC address");
+	if (!at_end(rest))
+		throw ValueError(quote_word(text) + " is not a MAC address");
+	text = rest;
+}
+
+static void take_hex(std::string_view &text, Out out)
+{
+	std::string_view rest = text;
+	bool good = true;
+
+	for (size_t i = 0; i < out.size() && good; i++)
+		good = take_hex_byte(rest, out[i]);
+	if (!good || !at_end(rest))
+		throw ValueError(quote_word(text) + " is not " + std::to_string(out.size()) +
+				 " bytes in hexadecimal");
+	text = rest;
+}
+
+// What a backslash stands for before this character; both are taken off already.
+static char take_escape(std::string_view &text, char c)
+{
+	unsigned char byte;
+
+	switch (c) {
+	case '"':
+	case '\\':
+		return c;
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	case 'x':
+		if (take_hex_byte(text, byte))
+			return static_cast<char>(byte);
+		break;
+	}
+	throw ValueError(quote(std::string("\\") + c) +
+			 R"( is no escape: one of \" \\ \n \r \t \xNN)");
+}
+
+static void take_text(std::string_view &text, Out out)
+{
+	std::string_view rest = text;
+	size_t size = 0;
+
+	if (take(rest, '"')) {
+		while (!take(rest, '"')) {
+			bool escape = take(rest, '\\');
+
+			if (rest.empty())
+				throw ValueError("the closing \" is missing");
+			char c = rest[0];
+			rest.remove_prefix(1);
+			if (escape)
+				c = take_escape(rest, c);
+			if (size < out.size())
+				out[size] = c;
+			size++;
+		}
+	} else {
+		std::string_view found = word(text);
+
+		if (found.empty() || found.find('\\') != std::string_view::npos)
+			throw ValueError(quote_word(text) + " is not text: put it in \"\"");
+		size = found.size();
+		std::copy_n(found.begin(), std::min(size, out.size()), out.begin());
+		rest.remove_prefix(size);
+	}
+	if (size > out.size())
+		throw ValueError("the text has " + std::to_string(size) + " bytes, of at most " +
+				 std::to_string(out.size()));
+	std::ranges::fill(out.subspan(size), 0);
+	text = rest;
+}
+
+static void take_value(const Type &type, std::string_view &text, Out out);
+
+// A value within braces or brackets: what it is, is said first where it is wrong.
+static void take_part(const std::string &name, const Type &type, std::string_view &text, Out out)
+{
+	try {
+		take_value(type, text, out);
+	} catch (const ValueError &e) {
+		throw ValueError(name + ": " + e.what());
+	}
+}
+
+// Is there a value before the closing brace or bracket?
+static bool first_part(std::string_view &text, char close)
+{
+	skip_space(text);
+	if (text.empty())
+		throw ValueError(std::string("the closing ") + close + " is missing");
+	return !take(text, close);
+}
+
+// The same behind a value.
+static bool next_part(std::string_view &text, char close)
+{
+	size_t before = text.size();
+
+	if (!first_part(text, close))
+		return false;
+	if (before == text.size())
+		throw ValueError(quote_word(text) + " is behind a value, without a space");
+	return true;
+}
+
+static void take_array(const Type &type, std::string_view &text, Out out)
+{
+	const Type &each = type.members[0].type;
+	__u32 count = 0;
+
+	if (!take(text, '['))
+		throw ValueError(quote_word(text) + " is not an array: [value value]");
+	if (first_part(text, ']')) {
+		do {
+			if (count == type.count)
+				throw ValueError("there are more than " +
+						 std::to_string(type.count) + " values");
+			take_part("[" + std::to_string(count) + "]", each, text,
+				  out.subspan(size_t{count} * each.size));
+			count++;
+		} while (next_part(text, ']'));
+	}
+	if (count < type.count)
+		throw ValueError("there are only " + std::to_string(count) + " of " +
+				 std::to_string(type.count) + " values");
+}
+
+// A field within the braces of a struct or union.
+struct Field {
+	const Type *type = nullptr; // none: the bytes of a union
+	__u32 size = 0;		    // of those
+	__u32 offset = 0;	    // from the braces on
+	__u32 index = 0;	    // among all fields within the braces
+};
+
+// Bytes are those of what is printed: several unions may begin at one offset.
+static bool may_be_within(const Type &type, size_t member, std::string_view name)
+{
+	return type.kind != Kind::Union || member == type.shown || !name.starts_with('@');
+}
+
+static bool find_field(const Type &type, std::string_view name, Field &field)
+{
+	if (type.kind == Kind::Union) {
+		if (is_shown_as_bytes(type) && name == "@" + std::to_string(field.offset)) {
+			field.size = type.size;
+			return true;
+		}
+		field.index++;
+	}
+	for (size_t i = 0; i < type.members.size(); i++) {
+		const Type::Member &m = type.members[i];
+
+		if (is_anonymous(m) && may_be_within(type, i, name)) {
+			Field inner = {nullptr, 0, field.offset + m.offset, field.index};
+
+			if (find_field(m.type, name, inner)) {
+				field = inner;
+				return true;
+			}
+		} else if (m.name == name) {
+			field.type = &m.type;
+			field.offset += m.offset;
+			return true;
+		}
+		field.index += field_count(m);
+	}
+	return false;
+}
+
+// "a, b+c": the members of a union, for messages.
+static std::string member_names(const Type &type, const char *separator)
+{
+	std::string out;
+
+	for (const Type::Member &m : type.members) {
+		if (!field_count(m))
+			continue;
+		out += out.empty() ? "" : separator;
+		out += is_anonymous(m)
+			       ? member_names(m.type, m.type.kind == Kind::Union ? "|" : "+")
+			       : m.name;
+	}
+	return out;
+}
+
+// Is any of these fields given?
+static bool any_of(const std::vector<bool> &given, __u32 index, __u32 count)
+{
+	auto first = given.begin() + index;
+
+	return std::find(first, first + count, true) != first + count;
+}
+
+// One member of a union is given.
+static void check_one_given(const Type &type, const std::vector<bool> &given, __u32 index)
+{
+	int members = given[index++]; // as bytes
+
+	for (const Type::Member &m : type.members) {
+		members += any_of(given, index, field_count(m));
+		index += field_count(m);
+	}
+	if (members > 1)
+		throw ValueError("only one can be given of " + member_names(type, ", "));
+	if (!members && type.count > 1)
+		throw ValueError("give one of " + member_names(type, ", "));
+}
+
+// All fields of a struct are given, or one member of a union. `index` is that of its first
+// field in `given`.
+static void check_given(const Type &type, const std::vector<bool> &given, __u32 index)
+{
+	bool is_union = type.kind == Kind::Union;
+
+	if (is_union)
+		check_one_given(type, given, index++);
+	for (const Type::Member &m : type.members) {
+		bool any = any_of(given, index, field_count(m));
+
+		if (is_anonymous(m) && (any || !is_union))
+			check_given(m.type, given, index);
+		else if (!any && !is_union)
+			throw ValueError("field " + quote(m.name) + " is missing");
+		index += field_count(m);
+	}
+}
+
+static void take_struct(const Type &type, std::string_view &text, Out out)
+{
+	std::vector<bool> given(type.count);
+
+	std::fill_n(out.begin(), type.size, 0);
+	if (!take(text, '{'))
+		throw ValueError(quote_word(text) + " is not a struct: {field=value field=value}");
+	if (first_part(text, '}')) {
+		do {
+			std::string_view name = word(text);
+			Type bytes;
+			Field field;
+
+			if (!text.substr(name.size()).starts_with('=') || name.empty())
+				throw ValueError(quote_word(text) + " is not a field=value");
+			if (!find_field(type, name, field))
+				throw ValueError("no field is called " + quote(name));
+			if (given[field.index])
+				throw ValueError("field " + quote(name) + " is given twice");
+			given[field.index] = true;
+			text.remove_prefix(name.size() + 1);
+			if (!field.type)
+				bytes = bytes_of(field.size);
+			take_part(std::string(name), field.type ? *field.type : bytes, text,
+				  out.subspan(field.offset));
+		} while (next_part(text, '}'));
+	}
+	check_given(type, given, 0);
+}
+
+static void take_value(const Type &type, std::string_view &text, Out out)
+{
+	out = out.first(type.size);
+	switch (type.kind) {
+	case Kind::Unsigned:
+	case Kind::Be:
+		store(type, take_unsigned(text, type.size), out);
+		return;
+	case Kind::Signed:
+		store(type, take_signed(text, type.size), out);
+		return;
+	case Kind::Bool:
+		take_bool(type, text, out);
+		return;
+	case Kind::Ip4:
+	case Kind::Ip6:
+		take_address(type, text, out);
+		return;
+	case Kind::Mac:
+		take_mac(text, out);
+		return;
+	case Kind::Text:
+		take_text(text, out);
+		return;
+	case Kind::Hex:
+		take_hex(text, out);
+		return;
+	case Kind::Enum:
+		take_enum(type, text, out);
+		return;
+	case Kind::Cidr4:
+	case Kind::Cidr6:
+		if (!text.starts_with('{')) {
+			take_cidr(type, text, out);
+			return;
+		}
+		[[fallthrough]];
+	case Kind::Struct:
+	case Kind::Union:
+		take_struct(type, text, out);
+		return;
+	case Kind::Array:
+		take_array(type, text, out);
+		return;
+	}
+}
+
+void parse_front(const Type &type, std::string_view &text, Out out)
+{
+	std::string_view rest = text;
+
+	take_value(type, rest, out);
+	text = rest;
+}
+
+void parse(const Type &type, std::string_view text, Out out)
+{
+	take_value(type, text, out);
+	if (!text.empty())
+		throw ValueError(quote(text) + " is behind the value");
 }

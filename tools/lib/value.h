@@ -1,78 +1,65 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-// Values by type: the bytes of a BPF map or event as people write them. BTF
-// says what a field is:
+// Values by type: the bytes of a BPF map or event as people write them, and back.
+// BTF says what a field is:
 //
-//   __be16            a port: decimal, of network byte order
+//   __be16, __be64    a port: a number, of network byte order
 //   __be32            an IPv4 address
 //   struct in6_addr   an IPv6 address; a v4-mapped one as its IPv4 address
+//   an LPM key        a CIDR, 10.0.0.0/8; of IPv6, a v4-mapped one as its IPv4 CIDR
 //   __u8[6]           a MAC address
-//   char[]            text, up to its NUL
+//   char[]            "text" with the escapes \" \\ \n \r \t \xNN; the zeros at its end are
+//                     left out. Read without quotes where it has no white space and
+//                     none of  = # { } [ ] " \ in it
 //   enum              the name; the number where it has none
-//   bool              true or false
-//   other integers    decimal, of host byte order
-//   struct, union     {field=value field=value}
+//   bool              true or false; the number where it is neither 1 nor 0
+//   other integers    a number, of host byte order; pointers too
+//   struct            {field=value field=value}: all of them, read in any order. The fields
+//                     of an anonymous member are among the others
+//   union             {field=value}: one of them. Printed is the first that says every byte:
+//                     that is as large as any, and has no padding; where there is none,
+//                     {@0=0a0b0c0d}: all bytes, in hexadecimal, from offset 0 of the braces
 //   array             [value value]
+//
+// A number is printed in decimal, and read in decimal or as 0x...; no sign where none can
+// be. A value ends at white space, the end, or one of  = # { } [ ] "; a number at - too.
+// What is printed is read back to the same bytes, but for padding, which becomes zero.
+// An LPM key that is no CIDR, as it has host bits set, is written as the struct that it is.
 #pragma once
 
-#include <bpf/btf.h>
 #include <linux/types.h>
 
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <span>
+#include <stdexcept>
 #include <string>
-#include <utility>
-#include <vector>
+#include <string_view>
 
-struct FreeBtf {
-	void operator()(struct btf *btf) const
-	{
-		btf__free(btf);
-	}
-};
-using Btf = std::unique_ptr<struct btf, FreeBtf>;
+#include "type.h"
+
 using Bytes = std::span<const unsigned char>;
 
-// A type, as far as printing needs it. It holds no reference to the BTF.
-struct Type {
-	enum class Kind { Unsigned, Signed, Bool, Be, Ip4, Ip6, Mac, Text, Enum, Struct, Array };
-
-	Kind kind = Kind::Unsigned;
-	__u32 size = 0;					  // in bytes
-	std::vector<std::pair<__u64, std::string>> names; // of an enum's values, cut to size
-	bool is_signed = false;				  // of an enum: a value without a name
-
-	struct Member;
-	std::vector<Member> members; // of a struct; the only element type of an array
-	__u32 count = 0;	     // of an array's elements
+// A text is no value of its type. what() is the reason alone: "'70000' is above 65535".
+struct ValueError : std::runtime_error {
+	using std::runtime_error::runtime_error;
 };
 
-struct Type::Member {
-	std::string name; // empty in an array
-	__u32 offset = 0; // in bytes
-	Type type;
-};
+// Append the value to `out`. `bytes` holds at least type.size bytes.
+void print_value(const Type &type, Bytes bytes, std::string &out);
 
-// BTF of an object file (ELF, or raw BTF), or of the kernel's object with this id.
-Btf load_btf_file(const std::string &path);
-Btf load_btf_id(__u32 id);
-
-// The type with this BTF id. Fails on what cannot be shown: a bitfield, a
-// function, an integer that is wider than 64 bits.
-Type read_type(const struct btf *btf, __u32 id);
-
-// The id of the struct called `name`, or 0.
-__u32 find_struct(const struct btf *btf, const std::string &name);
-
-// The id of the value type of the map called `name` in an object file's BTF, or 0.
-__u32 find_map_value(const struct btf *btf, const std::string &name);
-
-// Append the value to `out`. `bytes` holds at least type.size bytes. The fields of
-// the outermost struct are written without braces.
+// The same, but the fields of the outermost struct or union are without braces.
 void print(const Type &type, Bytes bytes, std::string &out);
 
-// The value as JSON: a struct is an object, integers are numbers, the rest is text.
+// The value as JSON: integers are numbers, structs are objects, unions too, with all of
+// their fields; text ends at its NUL; the rest is text as it is printed.
 nlohmann::ordered_json to_json(const Type &type, Bytes bytes);
+
+// Read the value at the front of `text` as it is printed, into out[0, type.size), and take
+// it off; what is left is the caller's. Throws ValueError: then `text` is as it was, and
+// `out` may hold anything.
+void parse_front(const Type &type, std::string_view &text, std::span<unsigned char> out);
+
+// The same for all of `text`: what is behind the value is an error.
+void parse(const Type &type, std::string_view text, std::span<unsigned char> out);
 
 // The value of an integer type.
 __u64 integer(const Type &type, Bytes bytes);

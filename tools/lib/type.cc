@@ -1,0 +1,445 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "type.h"
+
+#include <linux/bpf.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+
+#include "cli.h"
+
+using Kind = Type::Kind;
+
+Btf load_btf_file(const std::string &path)
+{
+	std::string what = "read the BTF of " + quote(path);
+	struct stat st;
+
+	if (stat(path.c_str(), &st) || access(path.c_str(), R_OK))
+		fail(errno, what);
+	if (S_ISDIR(st.st_mode))
+		fail(EISDIR, what);
+	// What libbpf says of a file without BTF is "No such file or directory".
+	struct btf *btf = btf__parse(path.c_str(), nullptr);
+	if (!btf)
+		fail(what, "there is none: it is no object file, or was built without -g");
+	return Btf(btf);
+}
+
+Btf load_btf_id(__u32 id)
+{
+	struct btf *btf = btf__load_from_kernel_by_id(id);
+
+	if (!btf)
+		fail(errno, "read BTF " + std::to_string(id),
+		     errno == EPERM ? "needs CAP_SYS_ADMIN; --btf reads an object file" : "");
+	return Btf(btf);
+}
+
+static std::string_view name_of(const struct btf *btf, __u32 offset)
+{
+	const char *name = btf__name_by_offset(btf, offset);
+
+	return name ? name : "";
+}
+
+static bool is_integer_size(__u32 size)
+{
+	return size == 1 || size == 2 || size == 4 || size == 8;
+}
+
+static Type read_int(const struct btf *btf, const struct btf_type *t)
+{
+	bool is_bool = btf_int_encoding(t) & BTF_INT_BOOL;
+	bool is_signed = btf_int_encoding(t) & BTF_INT_SIGNED;
+	Type type;
+
+	if (!is_integer_size(t->size) || btf_int_offset(t) || btf_int_bits(t) != t->size * 8)
+		fail("read type " + quote(name_of(btf, t->name_off)),
+		     "an integer of " + std::to_string(btf_int_bits(t)) + " bits is not supported");
+	type.kind = is_bool ? Kind::Bool : is_signed ? Kind::Signed : Kind::Unsigned;
+	type.size = t->size;
+	return type;
+}
+
+static Type read_enum(const struct btf *btf, const struct btf_type *t)
+{
+	Type type;
+
+	if (!is_integer_size(t->size))
+		fail("read type " + quote(name_of(btf, t->name_off)),
+		     "an enum of " + std::to_string(t->size) + " bytes is not supported");
+	type.kind = Kind::Enum;
+	type.size = t->size;
+	type.is_signed = btf_kflag(t);
+	for (int i = 0; i < btf_vlen(t); i++) {
+		if (btf_is_enum64(t)) {
+			const struct btf_enum64 &e = btf_enum64(t)[i];
+			type.names.emplace_back(btf_enum64_value(&e), name_of(btf, e.name_off));
+		} else if (t->size <= 4) { // clang < 15 cuts those of 8 bytes to 4
+			const struct btf_enum &e = btf_enum(t)[i];
+			__u32 mask = UINT32_MAX >> (32 - 8 * t->size);
+			type.names.emplace_back(static_cast<__u32>(e.val) & mask,
+						name_of(btf, e.name_off));
+			type.is_signed |= e.val < 0; // clang < 15 does not say
+		}
+	}
+	return type;
+}
+
+bool is_anonymous(const Type::Member &m)
+{
+	return m.name.empty();
+}
+
+__u32 field_count(const Type::Member &m)
+{
+	return is_anonymous(m) ? m.type.count : 1;
+}
+
+bool is_shown_as_bytes(const Type &type)
+{
+	return type.shown == type.members.size() && type.count > 1;
+}
+
+// BTF of a file may hold anything: types within types without end, members that lie
+// outside. The kernel's own limit is 32 (MAX_RESOLVE_DEPTH).
+constexpr int max_depth = 32;
+
+// Of an array that is named, as u32[4]: as many as make sense.
+constexpr __u32 max_named_elements = 65536;
+
+static Type read_nested(const struct btf *btf, __u32 id, int depth);
+
+// No byte of it is padding: its text says them all.
+static bool is_dense(const Type &type)
+{
+	__u64 said = 0;
+
+	if (!type.size)
+		return true;
+	switch (type.kind) {
+	case Kind::Struct:
+		for (const Type::Member &m : type.members) {
+			if (!is_dense(m.type))
+				return false;
+			said += m.type.size;
+		}
+		return said == type.size;
+	case Kind::Union:
+		return is_shown_as_bytes(type) || type.members[type.shown].type.size == type.size;
+	case Kind::Array:
+		return is_dense(type.members[0].type);
+	default:
+		return true;
+	}
+}
+
+// The first member that says every byte of the union.
+static __u32 find_shown(const Type &type)
+{
+	__u32 size = 0;
+	__u32 i = 0;
+
+	for (const Type::Member &m : type.members)
+		size = std::max(size, m.type.size);
+	for (; i < type.members.size(); i++) {
+		const Type::Member &m = type.members[i];
+
+		if (m.type.size == size && field_count(m) && is_dense(m.type))
+			break;
+	}
+	return i;
+}
+
+// Is it a __u32 that is called prefixlen, or a header that begins with it, as struct
+// bpf_lpm_trie_key_hdr of linux/bpf.h?
+static bool is_prefixlen(const Type::Member &m)
+{
+	if (m.type.size != 4 || m.offset)
+		return false;
+	if (m.type.kind == Kind::Struct || m.type.kind == Kind::Union)
+		return !m.type.members.empty() && is_prefixlen(m.type.members[0]);
+	return m.type.kind == Kind::Unsigned && m.name == "prefixlen";
+}
+
+// Its bytes are those of an address: a __be32, a struct in6_addr, or an array that is
+// as large. A __u32 can only be one too, as an LPM trie compares from the first byte on.
+static bool is_address(const Type &type)
+{
+	if (type.kind == Kind::Array)
+		return type.members[0].type.size <= 4 && is_address(type.members[0].type);
+	return type.kind == Kind::Ip4 || type.kind == Kind::Ip6 ||
+	       (type.kind == Kind::Unsigned && (type.size == 1 || type.size == 4));
+}
+
+// What a struct is beyond its fields.
+static Kind struct_kind(const Type &type)
+{
+	if (type.members.size() == 2 && is_prefixlen(type.members[0]) &&
+	    is_address(type.members[1].type)) {
+		if (type.size == 8 && type.members[1].type.size == 4)
+			return Kind::Cidr4;
+		if (type.size == 20 && type.members[1].type.size == 16)
+			return Kind::Cidr6;
+	}
+	return Kind::Struct;
+}
+
+static Type read_struct(const struct btf *btf, const struct btf_type *t, int depth)
+{
+	std::string what = "read type " + quote(name_of(btf, t->name_off));
+	Type type;
+
+	type.size = t->size;
+	if (name_of(btf, t->name_off) == "in6_addr" && t->size == 16) {
+		type.kind = Kind::Ip6;
+		return type;
+	}
+	for (__u32 i = 0; i < btf_vlen(t); i++) {
+		const struct btf_member &m = btf_members(t)[i];
+
+		if (btf_member_bitfield_size(t, i))
+			fail(what,
+			     "bitfield " + quote(name_of(btf, m.name_off)) + " is not supported");
+		Type::Member member = {std::string(name_of(btf, m.name_off)),
+				       btf_member_bit_offset(t, i) / 8,
+				       read_nested(btf, m.type, depth + 1)};
+		if (size_t{member.offset} + member.type.size > type.size)
+			fail(what, "member " + quote(member.name) + " lies outside");
+		if (is_anonymous(member)) {
+			if (member.type.kind == Kind::Cidr4 || member.type.kind == Kind::Cidr6)
+				member.type.kind = Kind::Struct;
+			if (member.type.kind != Kind::Struct && member.type.kind != Kind::Union)
+				fail(what, "a member without a name is not supported");
+		}
+		type.count += field_count(member);
+		type.members.push_back(std::move(member));
+	}
+	if (btf_is_struct(t)) {
+		type.kind = struct_kind(type);
+	} else {
+		type.kind = Kind::Union;
+		type.shown = find_shown(type);
+		type.count++; // @OFFSET
+	}
+	return type;
+}
+
+static Type array_of(Type each, __u32 count)
+{
+	Type type;
+
+	if (size_t{each.size} * count > UINT32_MAX)
+		fail("read an array type", "its size is out of range");
+	type.kind = Kind::Array;
+	type.size = each.size * count;
+	type.count = count;
+	if (each.kind == Kind::Unsigned && each.size == 1 && count == 6)
+		type.kind = Kind::Mac;
+	else
+		type.members.push_back({"", 0, std::move(each)});
+	return type;
+}
+
+static Type read_array(const struct btf *btf, const struct btf_type *t, int depth)
+{
+	const struct btf_array &array = *btf_array(t);
+	const struct btf_type *element = btf__type_by_id(btf, btf__resolve_type(btf, array.type));
+	Type type = array_of(read_nested(btf, array.type, depth + 1), array.nelems);
+
+	if (element && btf_is_int(element) && element->size == 1 &&
+	    (name_of(btf, element->name_off) == "char" || btf_int_encoding(element) & BTF_INT_CHAR))
+		type.kind = Kind::Text;
+	return type;
+}
+
+// What a typedef says that its type does not: the byte order.
+static bool read_typedef(std::string_view name, Type &type)
+{
+	static constexpr std::pair<std::string_view, __u32> big_endian[] = {
+		{"__be16", 2}, {"__be32", 4}, {"__be64", 8}};
+
+	for (const auto &[be, size] : big_endian) {
+		if (name != be)
+			continue;
+		type.kind = size == 4 ? Kind::Ip4 : Kind::Be;
+		type.size = size;
+		return true;
+	}
+	return false;
+}
+
+static Type read_nested(const struct btf *btf, __u32 id, int depth)
+{
+	const struct btf_type *t = btf__type_by_id(btf, id);
+	Type type;
+
+	if (!t)
+		fail("read type " + std::to_string(id), "there is none in the BTF");
+	if (depth > max_depth)
+		fail("read type " + quote(name_of(btf, t->name_off)), "it is nested too deeply");
+	switch (btf_kind(t)) {
+	case BTF_KIND_TYPEDEF:
+		if (read_typedef(name_of(btf, t->name_off), type))
+			return type;
+		return read_nested(btf, t->type, depth + 1);
+	case BTF_KIND_CONST:
+	case BTF_KIND_VOLATILE:
+	case BTF_KIND_RESTRICT:
+	case BTF_KIND_TYPE_TAG:
+		return read_nested(btf, t->type, depth + 1);
+	case BTF_KIND_INT:
+		return read_int(btf, t);
+	case BTF_KIND_ENUM:
+	case BTF_KIND_ENUM64:
+		return read_enum(btf, t);
+	case BTF_KIND_STRUCT:
+	case BTF_KIND_UNION:
+		return read_struct(btf, t, depth);
+	case BTF_KIND_ARRAY:
+		return read_array(btf, t, depth);
+	case BTF_KIND_PTR:
+		type.size = 8; // in BPF, whatever the host
+		return type;
+	case BTF_KIND_FLOAT:
+		fail("read type " + quote(name_of(btf, t->name_off)),
+		     "floating point is not supported");
+	}
+	fail("read type " + quote(name_of(btf, t->name_off)), "its kind is not supported");
+}
+
+Type read_type(const struct btf *btf, __u32 id)
+{
+	return read_nested(btf, id, 0);
+}
+
+__u32 find_struct(const struct btf *btf, const std::string &name)
+{
+	__s32 id = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_STRUCT);
+
+	return id > 0 ? id : 0;
+}
+
+// The variable called so, or the only one whose name begins so where the kernel has cut it.
+static __u32 find_variable(const struct btf *btf, const std::string &name)
+{
+	__u32 found = 0;
+
+	for (__u32 id = 1; id < btf__type_cnt(btf); id++) {
+		const struct btf_type *t = btf__type_by_id(btf, id);
+
+		if (!btf_is_var(t))
+			continue;
+		std::string_view full = name_of(btf, t->name_off);
+		if (full == name)
+			return id;
+		if (name.size() == BPF_OBJ_NAME_LEN - 1 && full.starts_with(name)) {
+			if (found)
+				return 0;
+			found = id;
+		}
+	}
+	return found;
+}
+
+MapTypes find_map_types(const struct btf *btf, const std::string &name)
+{
+	__u32 var = find_variable(btf, name);
+	__u32 id = var ? btf__type_by_id(btf, var)->type : find_struct(btf, "____btf_map_" + name);
+	const struct btf_type *definition = btf__type_by_id(btf, btf__resolve_type(btf, id));
+	MapTypes types;
+
+	if (!id || !definition || !btf_is_struct(definition))
+		return types;
+	for (int i = 0; i < btf_vlen(definition); i++) {
+		const struct btf_member &m = btf_members(definition)[i];
+		std::string_view field = name_of(btf, m.name_off);
+		__u32 type = m.type;
+
+		if (field != "key" && field != "value")
+			continue;
+		// struct { ...; typeof(VALUE) *value; } NAME SEC(".maps"), but
+		// struct ____btf_map_NAME { KEY key; VALUE value; } of BPF_ANNOTATE_KV_PAIR().
+		if (var) {
+			const struct btf_type *pointer = btf__type_by_id(btf, type);
+
+			if (!pointer || !btf_is_ptr(pointer))
+				continue;
+			type = pointer->type;
+		}
+		(field == "key" ? types.key : types.value) = type;
+	}
+	return types;
+}
+
+// ---- types by name
+
+static Type scalar_type(std::string_view name)
+{
+	static constexpr struct {
+		std::string_view name;
+		Kind kind;
+		__u32 size;
+		bool has_underscores = false; // may have
+	} all[] = {
+		{"u8", Kind::Unsigned, 1, true},  {"u16", Kind::Unsigned, 2, true},
+		{"u32", Kind::Unsigned, 4, true}, {"u64", Kind::Unsigned, 8, true},
+		{"s8", Kind::Signed, 1, true},	  {"s16", Kind::Signed, 2, true},
+		{"s32", Kind::Signed, 4, true},	  {"s64", Kind::Signed, 8, true},
+		{"be16", Kind::Be, 2, true},	  {"be32", Kind::Ip4, 4, true},
+		{"be64", Kind::Be, 8, true},	  {"bool", Kind::Bool, 1},
+		{"in6_addr", Kind::Ip6, 16},	  {"mac", Kind::Mac, 6},
+		{"cidr4", Kind::Cidr4, 8},	  {"cidr6", Kind::Cidr6, 20},
+	};
+	std::string_view bare = name.starts_with("__") ? name.substr(2) : name;
+	Type type;
+
+	for (const auto &known : all) {
+		if ((known.has_underscores ? bare : name) != known.name)
+			continue;
+		type.kind = known.kind;
+		type.size = known.size;
+		if (type.kind == Kind::Cidr4 || type.kind == Kind::Cidr6) {
+			const char *address = type.kind == Kind::Cidr4 ? "be32" : "in6_addr";
+
+			type.members = {{"prefixlen", 0, scalar_type("u32")},
+					{"address", 4, scalar_type(address)}};
+			type.count = 2;
+		}
+		return type;
+	}
+	throw UsageError("type " + quote(name) +
+			 " is not known: one of u8 u16 u32 u64, s8 s16 s32 s64, be16 be32 be64, "
+			 "in6_addr, mac, cidr4, cidr6, bool, char[N], hex[N]");
+}
+
+Type bytes_of(__u32 size)
+{
+	Type type;
+
+	type.kind = Kind::Hex;
+	type.size = size;
+	return type;
+}
+
+Type named_type(const std::string &name)
+{
+	size_t bracket = name.find('[');
+
+	if (bracket == std::string::npos || !name.ends_with(']'))
+		return scalar_type(name);
+	std::string element = name.substr(0, bracket);
+	std::string count = name.substr(bracket + 1, name.size() - bracket - 2);
+	__u32 elements = number(count, "the number of elements in " + quote(name) + ",", 1,
+				max_named_elements);
+	if (element != "char" && element != "hex")
+		return array_of(scalar_type(element), elements);
+	Type type = bytes_of(elements);
+	if (element == "char")
+		type.kind = Kind::Text;
+	return type;
+}
