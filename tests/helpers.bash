@@ -6,6 +6,9 @@
 
 bats_require_minimum_version 1.8.0
 
+# The dispatcher of the package libxdp1, by which xdp-loader runs several programs.
+LIBXDP_DISPATCHER="/usr/lib/*/bpf/xdp-dispatcher.o"
+
 # requires NEED...: skip, saying why, where the machine lacks one.
 requires() {
 	local need
@@ -17,6 +20,9 @@ requires() {
 			skip "this kernel lets no plain user call bpf(2), kernel.unprivileged_bpf_disabled is set" ;;
 		bpffs-exchange) bpffs_exchange || skip "this kernel's bpffs cannot exchange two pins" ;;
 		unix-in-sockmap) unix_in_sockmap || skip "this kernel takes no unix socket into a sockmap" ;;
+		bloom-filter) bloom_filter || skip "this kernel has no bloom filter" ;;
+		cap-bpf) cap_bpf || skip "with CAP_BPF alone nothing can be loaded here" ;;
+		libxdp) compgen -G "$LIBXDP_DISPATCHER" >/dev/null || skip "needs libxdp's $LIBXDP_DISPATCHER" ;;
 		ip-text) ip_takes_text || skip "this ip takes no .text program (libbpf 1.5)" ;;
 		*)
 			echo "requires: unknown need '$need'" >&2
@@ -167,6 +173,16 @@ stop_all() {
 	STARTED=()
 }
 
+# start_stopped CALL N [STRACE_OPTION...] COMMAND...: start it, and stop it when it has just made
+# its Nth CALL. PID is its own: `kill -CONT "$PID"` lets it go on.
+start_stopped() {
+	local call=$1 n=$2 trace
+	shift 2
+	trace=$(mktemp "$BATS_TEST_TMPDIR/trace.XXXXXX")
+	start strace -D -qq -o "$trace" -e "inject=$call:signal=STOP:when=$n" "$@"
+	poll 20 grep -q 'stopped by SIGSTOP' "$trace"
+}
+
 # poll SECONDS COMMAND...: until it succeeds, or fail with what it last said. A machine
 # that is slow by nature sets HOOKSET_PATIENCE: by how much longer.
 poll() {
@@ -196,6 +212,24 @@ as_user() {
 # load_prog NAME [TYPE]: load build/NAME.bpf.o and pin it at $BPFFS/NAME_prog.
 load_prog() {
 	bpftool prog load "$HOOKSET_BUILD/$1.bpf.o" "$BPFFS/$1_prog"
+}
+
+# pins_are DIR NAME...: these pins are in DIR, and nothing else but what kernels put there.
+pins_are() {
+	local dir=$1
+	shift
+	[ "$(ls -I '*.debug' "$dir")" = "$(printf '%s\n' "$@" | sort)" ] || {
+		printf '%s holds: %s\n' "$dir" "$(ls -m "$dir")" >&2
+		return 1
+	}
+}
+
+# field KIND PIN NAME: what bpftool says of a pinned object; a list is a line per item.
+field() {
+	bpftool -j "$1" show pinned "$2" | /usr/bin/python3 -c '
+import json, sys
+value = json.load(sys.stdin).get(sys.argv[1], "")
+print(*value if isinstance(value, list) else [value], sep="\n")' "$3"
 }
 
 # pin_map NAME PROG: pin that map of the program pinned at PROG at $BPFFS/NAME.
@@ -232,6 +266,78 @@ misuse() {
 	local text=$1
 	shift
 	fails 2 "$1: $text"$'\n'"Try '$1 --help'" "$@"
+}
+
+# kill_at_each CHECK COMMAND...: kill COMMAND on entry to its first system call, in the
+# next run to its second, and so on up to its last. After each, CHECK must succeed; it
+# makes everything ready for the next one, too. KILLS is how many there were.
+kill_at_each() {
+	local check=$1 calls call log=$BATS_TEST_TMPDIR/calls
+	local -A nth=()
+	shift
+	strace -qq -o "$log" "$@"
+	"$check"
+	# The first is execve().
+	mapfile -t calls < <(sed -nE '2,$s/^([a-z0-9_]+)\(.*/\1/p' "$log")
+	KILLS=0
+	for call in "${calls[@]}"; do
+		nth[$call]=$((${nth[$call]:-0} + 1))
+		run strace -qq -o /dev/null -e trace="$call" \
+			-e inject="$call:signal=KILL:when=${nth[$call]}" "$@"
+		# Some calls are not made each time: of the heap, for one.
+		if [ "$status" -eq 137 ]; then
+			KILLS=$((KILLS + 1))
+		elif [ "$status" -ne 0 ]; then
+			printf '%s, %s: %s\n%s\n' "$call" "${nth[$call]}" "$status" "$output" >&2
+			return 1
+		fi
+		"$check" || {
+			echo "killed on entry to $call, number ${nth[$call]}" >&2
+			return 1
+		}
+	done
+}
+
+# kill_at_random TIMES CHECK COMMAND...: the same, each time at some moment within the
+# time that it takes, and all of its process group.
+kill_at_random() {
+	local times=$1 check=$2 delays delay
+	shift 2
+	mapfile -t delays < <(/usr/bin/python3 -c '
+import random, subprocess, sys, time
+start = time.monotonic()
+subprocess.run(sys.argv[2:], check=True, capture_output=True)
+took = time.monotonic() - start
+for _ in range(int(sys.argv[1])):
+    print("%.6f" % random.uniform(0.0005, 1.2 * took))' "$times" "$@")
+	"$check"
+	KILLS=0
+	for delay in "${delays[@]}"; do
+		run timeout -s KILL "$delay" "$@" # in a process group of its own
+		[ "$status" -ne 137 ] || KILLS=$((KILLS + 1))
+		"$check"
+	done
+	[ ${#delays[@]} -eq "$times" ]
+}
+
+bloom_filter() {
+	bpftool map create "$BPFFS/probe" type bloom_filter key 0 value 4 entries 1 name hookset_probe \
+		2>/dev/null || return 1
+	rm "$BPFFS/probe"
+}
+
+# cap_bpf: is who has CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON enough to load?
+cap_bpf() {
+	chmod 777 "$BPFFS"
+	with_cap_bpf bpftool prog load "$HOOKSET_BUILD/xdp_pass.bpf.o" "$BPFFS/probe" || return 1
+	rm "$BPFFS/probe"
+	chmod 755 "$BPFFS"
+}
+
+# with_cap_bpf COMMAND...: as a plain user with these capabilities.
+with_cap_bpf() {
+	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all,+bpf,+net_admin,+perfmon \
+		--ambient-caps=-all,+bpf,+net_admin,+perfmon "$@"
 }
 
 unprivileged_map_access() {

@@ -37,24 +37,6 @@ silent() {
 	fails 0 "" map-pin "$@"
 }
 
-# holds DIR NAME...: these pins are in DIR, and nothing else but what kernels put there.
-holds() {
-	local dir=$1
-	shift
-	[ "$(ls -I '*.debug' "$dir")" = "$(printf '%s\n' "$@" | sort)" ] || {
-		printf '%s holds: %s\n' "$dir" "$(ls -m "$dir")" >&2
-		return 1
-	}
-}
-
-# field KIND PIN NAME: what bpftool says of a pinned object; a list is a line per item.
-field() {
-	bpftool -j "$1" show pinned "$2" | /usr/bin/python3 -c '
-import json, sys
-value = json.load(sys.stdin)[sys.argv[1]]
-print(*value if isinstance(value, list) else [value], sep="\n")' "$3"
-}
-
 # same_maps PROG DIR: what is pinned in DIR are the maps that PROG uses.
 same_maps() {
 	local pin
@@ -167,7 +149,7 @@ xdp_link() {
 	for mode in xdpdrv xdpgeneric; do
 		in_ns "$ns" ip link set dev veth0 $mode pinned "$BPFFS/detect_ping_prog"
 		fails 0 "" in_ns "$ns" map-pin dev veth0 "$BPFFS/$mode"
-			holds "$BPFFS/$mode" "${PROG_MAPS[@]}"
+			pins_are "$BPFFS/$mode" "${PROG_MAPS[@]}"
 		same_maps "$BPFFS/detect_ping_prog" "$BPFFS/$mode"
 		ip -n "$ns" link set dev veth0 $mode off
 	done
@@ -224,7 +206,7 @@ xdp_link() {
 	silent prog "$BPFFS/detect_ping_prog" "$BPFFS/by_path"
 	silent prog "$id" "$BPFFS/by_id"
 	for dir in by_path by_id; do
-		holds "$BPFFS/$dir" "${PROG_MAPS[@]}"
+		pins_are "$BPFFS/$dir" "${PROG_MAPS[@]}"
 		same_maps "$BPFFS/detect_ping_prog" "$BPFFS/$dir"
 	done
 	# Each under its own name.
@@ -237,7 +219,7 @@ xdp_link() {
 	requires root
 	load_prog detect_ping
 	fails 0 "" in_dir "$BPFFS" map-pin prog detect_ping_prog dir///
-	holds "$BPFFS/dir" "${PROG_MAPS[@]}"
+	pins_are "$BPFFS/dir" "${PROG_MAPS[@]}"
 	run -0 in_dir "$BPFFS" map-pin -rj prog ./detect_ping_prog dir/
 	[[ $output == *'"pinned":"dir/ringbuf"'* ]]
 }
@@ -271,7 +253,7 @@ xdp_link() {
 	bpftool prog load "$BATS_FILE_TMPDIR/maps.ONE.o" "$BPFFS/prog" pinmaps "$BPFFS/libbpf"
 	theirs=$(cd "$BPFFS/libbpf" && echo *rodata*)
 	run -0 --separate-stderr map-pin --json prog "$BPFFS/prog" "$BPFFS/dir"
-	holds "$BPFFS/dir" a_name_too_long "$theirs"
+	pins_are "$BPFFS/dir" a_name_too_long "$theirs"
 	[[ $theirs == *_rodata ]]
 	# The map itself keeps its name.
 	[ "$(field map "$BPFFS/dir/$theirs" name)" = "${theirs/_rodata/.rodata}" ]
@@ -302,7 +284,7 @@ xdp_link() {
 	netns ns
 	sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
 	silent link "$BPFFS/link" "$BPFFS/dir"
-	holds "$BPFFS/dir" echo_ports echo_socket
+	pins_are "$BPFFS/dir" echo_ports echo_socket
 	same_maps "$BPFFS/echo_dispatch_prog" "$BPFFS/dir"
 
 	ip netns del "$ns"
@@ -384,8 +366,8 @@ xdp_link() {
 	refused "pin '$BPFFS/one': File exists" map "$one" "$BPFFS/one"
 	refused "pin '$BPFFS/sub': File exists" map "$one" "$BPFFS/sub"
 	refused "pin '$BPFFS/sub': Is a directory" -r map "$one" "$BPFFS/sub"
-	holds "$BPFFS" one sub
-	holds "$plain"
+	pins_are "$BPFFS" one sub
+	pins_are "$plain"
 }
 
 @test "map-pin: a directory that is made goes again when pinning fails" {
@@ -402,7 +384,7 @@ xdp_link() {
 	ln -s nowhere "$BPFFS/dir/kept"
 	run -1 strace -qq -o /dev/null -e trace=chmod -e inject=chmod:error=EIO:when=2 \
 		map-pin -m 640 prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
-	holds "$BPFFS/dir" kept
+	pins_are "$BPFFS/dir" kept
 }
 
 @test "map-pin: a DIR that is not on bpffs is refused, and nothing is mounted over it" {
@@ -422,7 +404,7 @@ xdp_link() {
 	fails 1 "map-pin: make directory '$plain/new': not on a bpffs" \
 		watch_mounts map-pin prog "$BPFFS/detect_ping_prog" "$plain/new"
 	cmp "$mounts.before" "$mounts.after"
-	holds "$plain" file
+	pins_are "$plain" file
 
 	# What bpftool does: the directory's own files are gone from sight.
 	id=$(field prog "$BPFFS/detect_ping_prog" map_ids | head -n 1)
@@ -443,7 +425,7 @@ xdp_link() {
 	refused "pin in '$prog': Not a directory (directory '$prog')" prog "$prog" "$prog"
 	refused "make directory '$BPFFS/a.b': bpffs allows no dot in a name" prog "$prog" "$BPFFS/a.b"
 	refused "make directory '': not on a bpffs" prog "$prog" ""
-	holds "$BPFFS" detect_ping_prog
+	pins_are "$BPFFS" detect_ping_prog
 }
 
 @test "map-pin: --mode and --owner are on the pins" {
@@ -520,7 +502,7 @@ xdp_link() {
 		for option in "" "-m 640" "-o 0:0"; do
 			# shellcheck disable=SC2086 # an option and its argument
 			refused "pin '$dir/$taken': File exists" $option prog "$BPFFS/detect_ping_prog" "$dir"
-			holds "$dir" "$taken"
+			pins_are "$dir" "$taken"
 			[ "$(field map "$dir/$taken" name)" = other ]
 		done
 		rm "$dir/$taken"
@@ -535,7 +517,7 @@ xdp_link() {
 	bpftool map create "$dir/ringbuf" type hash key 4 value 4 entries 1 name other
 	bpftool prog load "$HOOKSET_BUILD/xdp_pass.bpf.o" "$dir/ping_hash"
 	silent --replace -m 640 prog "$BPFFS/detect_ping_prog" "$dir"
-	holds "$dir" "${PROG_MAPS[@]}"
+	pins_are "$dir" "${PROG_MAPS[@]}"
 	same_maps "$BPFFS/detect_ping_prog" "$dir"
 	[ "$(stat -c %a "$dir"/* | sort -u)" = 640 ]
 	# Once more: the same again.
@@ -589,7 +571,7 @@ xdp_link() {
 		return 1
 	}
 	[ "$(awk '/opens/ { print $2 }' "$OUT")" -gt 80 ]
-	holds "$BPFFS" one two pin
+	pins_are "$BPFFS" one two pin
 }
 
 # fails_over_pins INJECTION: with it, "$prog" is not pinned over what is in "$dir",
@@ -641,7 +623,7 @@ fails_over_pins() {
 	mkdir "$dir/ringbuf"
 	refused "pin '$dir/ringbuf': Is a directory" -r prog "$prog" "$dir"
 	refused "pin '$dir/ringbuf': File exists" prog "$prog" "$dir"
-	holds "$dir" ringbuf
+	pins_are "$dir" ringbuf
 }
 
 @test "map-pin: --json and --pretty say what was pinned" {
@@ -753,4 +735,86 @@ fails_over_pins() {
 	# The pin's directory goes while it runs.
 	refused "pin '$BPFFS/dir/pin': No such file or directory (directory '$BPFFS/dir')" \
 		map "$one" "$BPFFS/dir/pin"
+}
+
+# The modes of the pins in DIR, each once.
+modes() {
+	stat -c %a "$BPFFS"/dir/* | sort -u
+}
+
+none_or_all() {
+	[ ! -e "$BPFFS/dir" ] || { pins_are "$BPFFS/dir" "${PROG_MAPS[@]}" && [ "$(modes)" = 640 ]; }
+}
+
+# settled_new: soon all maps are pinned, or none; then none again.
+settled_new() {
+	poll 20 none_or_all || return 1
+	if [ -e "$BPFFS/dir" ]; then
+		AFTER=$((AFTER + 1))
+		rm -r "$BPFFS/dir"
+	else
+		BEFORE=$((BEFORE + 1))
+	fi
+}
+
+all_of_one() {
+	pins_are "$BPFFS/dir" "${PROG_MAPS[@]}" && [[ $(modes) = 6[04]0 ]]
+}
+
+# settled_over: soon the pins are all those of before, or all those of after; then those
+# of before again.
+settled_over() {
+	poll 20 all_of_one || return 1
+	if [ "$(modes)" = 640 ]; then
+		AFTER=$((AFTER + 1))
+		map-pin -r prog "$BPFFS/prog" "$BPFFS/dir"
+	else
+		BEFORE=$((BEFORE + 1))
+	fi
+}
+
+@test "map-pin: kill -9 on any system call: all pins or none, and nothing else" {
+	local BEFORE=0 AFTER=0
+	requires root cmd:strace
+	bpftool prog load "$HOOKSET_BUILD/detect_ping.bpf.o" "$BPFFS/prog"
+	kill_at_each settled_new map-pin -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
+	echo "killed $KILLS times: $BEFORE with nothing pinned, $AFTER with all"
+	[ "$BEFORE" -ge 10 ]
+	[ "$AFTER" -ge 5 ]
+	pins_are "$BPFFS" prog
+
+	map-pin prog "$BPFFS/prog" "$BPFFS/dir"
+	BEFORE=0 AFTER=0
+	kill_at_each settled_over map-pin -r -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
+	echo "killed $KILLS times: $BEFORE with the pins of before, $AFTER with those of after"
+	[ "$BEFORE" -ge 10 ]
+	[ "$AFTER" -ge 5 ]
+	pins_are "$BPFFS" dir prog
+}
+
+@test "map-pin: kill -9 at 200 random moments, over pins: all of before, or all of after" {
+	local BEFORE=0 AFTER=0
+	requires root
+	bpftool prog load "$HOOKSET_BUILD/detect_ping.bpf.o" "$BPFFS/prog"
+	map-pin prog "$BPFFS/prog" "$BPFFS/dir"
+	kill_at_random 200 settled_over map-pin -r -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
+	echo "killed $KILLS times: $BEFORE with the pins of before, $AFTER with those of after"
+	[ "$BEFORE" -ge 5 ]
+	[ "$AFTER" -ge 5 ]
+	pins_are "$BPFFS" dir prog
+}
+
+@test "map-pin: it does without the child that watches over it, if that is killed" {
+	local child
+	requires root cmd:strace
+	load_prog detect_ping
+	start strace -qq -o /dev/null -e trace=chmod -e inject=chmod:delay_enter=1000000:when=1 \
+		map-pin -m 640 prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+	kill_child() {
+		child=$(pgrep -P "$(pgrep -P "$PID" map-pin)" map-pin) && kill -KILL "$child"
+	}
+	poll 10 kill_child
+	wait "$PID"
+	pins_are "$BPFFS/dir" "${PROG_MAPS[@]}"
+	[ "$(modes)" = 640 ]
 }

@@ -7,7 +7,6 @@
 #include <getopt.h>
 #include <linux/bpf.h>
 #include <net/if.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -175,10 +174,8 @@ static std::vector<Fd> find_progs(const Options &o)
 		if (!id)
 			fail("open the program of link " + quote(o.object), "it has none");
 		progs.push_back(open_by_id(Kind::Prog, id));
-	} else if (is_id(o.object)) {
-		progs.push_back(open_by_id(Kind::Prog, number(o.object, "ID", 1, UINT32_MAX)));
 	} else {
-		progs.push_back(open_pinned(Kind::Prog, o.object));
+		progs.push_back(open_prog(o.object, "ID"));
 	}
 	return progs;
 }
@@ -261,51 +258,15 @@ static Map map_by_name(const std::string &name)
 	return open_map(found);
 }
 
-// Makes DIR where it is missing, and takes it away again unless kept.
-class Directory
-{
-public:
-	explicit Directory(const std::string &path)
-	{
-		std::string what = "make directory " + quote(path);
-
-		if (access(path.c_str(), F_OK) == 0) {
-			check_bpffs(path, "pin in " + quote(path));
-			return;
-		}
-		check_bpffs(parent_of(path), what);
-		if (path.find('.', path.find_last_of('/') + 1) != std::string::npos)
-			fail(what, "bpffs allows no dot in a name");
-		if (mkdir(path.c_str(), 0755))
-			fail(errno, what);
-		made_ = path;
-	}
-	Directory(const Directory &) = delete;
-	Directory &operator=(const Directory &) = delete;
-	~Directory()
-	{
-		if (!made_.empty())
-			rmdir(made_.c_str());
-	}
-	void keep()
-	{
-		made_.clear();
-	}
-
-private:
-	std::string made_;
-};
-
 static void pin_in(const std::string &dir, const std::vector<Map> &maps, const Options &o)
 {
-	Directory directory(dir);
 	std::vector<Pin> pins;
 
+	check_pin_directory(dir);
 	pins.reserve(maps.size());
 	for (const Map &map : maps)
-		pins.push_back({map.fd, dir + "/" + pin_name(map)});
-	pin_all(pins, o.access, o.replace);
-	directory.keep();
+		pins.push_back({map.fd, dir + "/" + pin_name(map), o.replace});
+	pin_all(pins, o.access, dir);
 }
 
 static void report(const std::vector<Map> &maps, const std::vector<std::string> &paths,
@@ -338,7 +299,7 @@ static int map_pin(int argc, char **argv)
 	if (o.source == "map") {
 		maps.push_back(is_id(o.object) ? open_map(number(o.object, "ID", 1, UINT32_MAX))
 					       : map_by_name(o.object));
-		pin_all({{maps[0].fd, o.path}}, o.access, o.replace);
+		pin_all({{maps[0].fd, o.path, o.replace}}, o.access);
 		paths.push_back(o.path);
 	} else {
 		maps = maps_of_progs(find_progs(o), o);

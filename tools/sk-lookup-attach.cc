@@ -104,17 +104,6 @@ static __u64 netns_inode(const Fd &netns)
 	return st.st_ino;
 }
 
-static Fd open_sk_lookup(const std::string &path)
-{
-	Fd prog = open_pinned(Kind::Prog, path);
-	__u32 type = prog_info(prog).type;
-
-	if (type != BPF_PROG_TYPE_SK_LOOKUP)
-		fail("open program " + quote(path),
-		     "its type is " + prog_type_name(type) + ", not sk_lookup");
-	return prog;
-}
-
 // The programs attached to the namespace, by id.
 static std::vector<__u32> attached(const Fd &netns)
 {
@@ -159,15 +148,7 @@ static void attach(const Options &o, const Fd &prog, const Fd &netns)
 	if (!link)
 		fail(errno, what, why_attach(errno));
 	// If this fails, the link goes with its fd.
-	pin_all({{link, o.link}}, {}, false);
-}
-
-// The program that --expect names, by path or id.
-static Fd open_expected(const std::string &expect)
-{
-	if (expect.find_first_not_of("0123456789") == std::string::npos)
-		return open_by_id(Kind::Prog, number(expect, "--expect", 1, UINT32_MAX));
-	return open_pinned(Kind::Prog, expect);
+	pin_all({{link, o.link}}, {});
 }
 
 static void replace(const Options &o, const Fd &prog, const Fd &netns)
@@ -189,7 +170,7 @@ static void replace(const Options &o, const Fd &prog, const Fd &netns)
 		refuse_twice(netns, id, what);
 
 	if (!o.expect.empty()) {
-		old = open_expected(o.expect);
+		old = open_prog(o.expect, "--expect");
 		__u32 want = prog_info(old).id;
 		if (info.prog_id != want)
 			fail(what, "it holds program " + std::to_string(info.prog_id) + ", not " +
@@ -212,7 +193,7 @@ static int sk_lookup_attach(int argc, char **argv)
 	if (o.verbose)
 		let_libbpf_speak();
 
-	Fd prog = open_sk_lookup(o.prog);
+	Fd prog = open_prog_of_type(o.prog, BPF_PROG_TYPE_SK_LOOKUP);
 	Fd netns = open_netns(o.netns);
 
 	if (o.replace)

@@ -17,11 +17,19 @@ enum class Kind { Map, Prog, Link };
 const char *kind_name(Kind kind);
 
 // Open the object pinned at `path`. Fails when there is none, when the path is
-// not on a bpffs, and when it is an object of another kind.
-Fd open_pinned(Kind kind, const std::string &path);
+// not on a bpffs, and when it is an object of another kind. A map that is to be
+// read only needs no more than the pin's read permission.
+Fd open_pinned(Kind kind, const std::string &path, bool read_only = false);
 
 // Open an object by its system-wide id. Needs CAP_SYS_ADMIN.
 Fd open_by_id(Kind kind, __u32 id);
+
+// Open the program that is pinned at the path `which`, or has that id. `name` is what
+// the message about a wrong id calls it. Throws UsageError.
+Fd open_prog(const std::string &which, const std::string &name);
+
+// Open the program pinned at `path`. Fails when it is of another type.
+Fd open_prog_of_type(const std::string &path, __u32 type);
 
 // What the kernel says about an object.
 struct bpf_map_info map_info(const Fd &map);
@@ -55,14 +63,19 @@ void parse_owner(const std::string &text, Access &access);
 struct Pin {
 	const Fd &object;
 	std::string path;
+	bool replace = false; // what is pinned there already
 };
 
-// Pin all of them, or none. A name that is taken is an error, or is replaced
-// atomically. The pins appear with their access rights already on them.
-void pin_all(const std::vector<Pin> &pins, const Access &access, bool replace);
+// Pin all of them, or none, even if this process is killed meanwhile: a child of it
+// then finishes or undoes what was begun. A name that is taken is an error, or is
+// replaced atomically. The pins appear with their access rights already on them. Where
+// `dir` is given and is not there, it is made first.
+void pin_all(const std::vector<Pin> &pins, const Access &access, const std::string &dir = {});
 
-// Fail, before anything is done, where pin_all() could not pin at `path`.
+// Fail, before anything is done, where pin_all() could not pin at `path`, or could
+// neither pin in `dir` nor make it.
 void check_pin_path(const std::string &path, bool replace);
+void check_pin_directory(const std::string &dir);
 
 // Fail unless the directory `dir` exists on a bpffs.
 void check_bpffs(const std::string &dir, const std::string &what);
