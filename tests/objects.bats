@@ -107,6 +107,20 @@ map_is() {
 	for_each ip_loads_text xdp_drop.o
 }
 
+@test "prog-load loads every XDP object, .text too, and ip attaches the pin" {
+	requires root
+	netns ns
+	prog_loads() {
+		prog-load "$1" "$BPFFS/prog"
+		ip -n "$ns" link set dev lo xdp pinned "$BPFFS/prog"
+		run -0 ip -n "$ns" link show dev lo
+		[[ $output == *"prog/xdp id "* ]]
+		ip -n "$ns" link set dev lo xdp off
+		rm "$BPFFS/prog"
+	}
+	for_each prog_loads xdp_drop.o xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o
+}
+
 @test "xdp_drop.o: .text holds its one program; no BTF, no map, no relocation" {
 	text_only() {
 		run -0 llvm-readelf --sections --wide "$1"
