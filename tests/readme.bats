@@ -132,6 +132,17 @@ xdp_mode() {
 	run ! xdp_mode
 }
 
+@test "README: xdp-attach --detach DEV" {
+	local mode
+	requires root
+	two_hosts client server
+	for mode in xdpdrv xdpgeneric; do
+		in_ns "$server" ip link set dev veth0 $mode obj "$HOOKSET_BUILD/xdp_pass.bpf.o" sec xdp
+		in_ns "$server" xdp-attach --detach veth0
+		run ! xdp_mode
+	done
+}
+
 @test "README: ethtool -k" {
 	requires root cmd:ethtool
 	two_hosts client server
@@ -167,6 +178,17 @@ xdp_mode() {
 	bpftool map create "$BPFFS/ring" type ringbuf key 0 value 0 entries 4096 name hookset_ring
 	run ! bpftool map event_pipe pinned "$BPFFS/ring"
 	[[ $output == *"map is not a perf event array"* ]]
+}
+
+@test "README: prog-load --set drop_port=80 xdp_drop.bpf.o PIN" {
+	requires root
+	two_hosts client server
+	serve "$server" name tcp:0.0.0.0:80 tcp:0.0.0.0:8080
+	(cd "$HOOKSET_BUILD" && prog-load --set drop_port=80 xdp_drop.bpf.o "$BPFFS/PIN")
+	answers "name hello|80" "$client" tcp 10.9.0.2 80
+	in_ns "$server" ip link set dev veth0 xdp pinned "$BPFFS/PIN"
+	DEADLINE=1 answers timeout "$client" tcp 10.9.0.2 80
+	answers "name hello|8080" "$client" tcp 10.9.0.2 8080
 }
 
 @test "README: map-pin prog" {
