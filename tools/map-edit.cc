@@ -1166,7 +1166,8 @@ static Batch updates(const Map &map, const Entries &wanted, const Change &change
 	// One CPU has the value, the others have zero: this is the sum.
 	batch.values.resize(batch.count * value_size);
 	unsigned char *value = batch.values.data();
-	for (const std::vector<__u32> *list : {&change.added, &change.changed}) {
+	// Changes first: an old kernel's LPM trie takes none when it is full.
+	for (const std::vector<__u32> *list : {&change.changed, &change.added}) {
 		for (__u32 i : *list) {
 			const unsigned char *key = wanted.key(i);
 
