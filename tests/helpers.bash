@@ -298,10 +298,16 @@ kill_at_each() {
 	done
 }
 
+# kills TIMES: how often to kill; on a machine that is slow by nature, fewer do.
+kills() {
+	echo $(($1 / ${HOOKSET_PATIENCE:-1}))
+}
+
 # kill_at_random TIMES CHECK COMMAND...: the same, each time at some moment within the
 # time that it takes, and all of its process group.
 kill_at_random() {
-	local times=$1 check=$2 delays delay
+	local times check=$2 delays delay
+	times=$(kills "$1")
 	shift 2
 	mapfile -t delays < <(/usr/bin/python3 -c '
 import random, subprocess, sys, time
