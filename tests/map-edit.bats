@@ -361,7 +361,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	refused "get '2' from map '$BPFFS/sockmap': it is not there" "$BPFFS/sockmap" get 2
 	refused "get '8' from map '$BPFFS/sockhash': it is not there" -k u16 "$BPFFS/sockhash" get 8
 	misuse "KEY '4': the map ends at 3" "$BPFFS/sockmap" get 4
-	misuse "--value does not go with a sockmap" -t u64 "$BPFFS/sockmap" show
+	misuse "--value does not go with the map type sockmap" -t u64 "$BPFFS/sockmap" show
 
 	refused "delete from map '$BPFFS/sockmap': '2' is not there" "$BPFFS/sockmap" del 2
 	refused "delete from map '$BPFFS/sockmap': '0' is not there" "$BPFFS/sockmap" del 1 0
@@ -400,7 +400,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	says "777=$two" -k u16 "$BPFFS/hash_of_maps" show
 	says "$two" "$BPFFS/array_of_maps" get 3
 	refused "get '2' from map '$BPFFS/array_of_maps': it is not there" "$BPFFS/array_of_maps" get 2
-	misuse "--value does not go with a array_of_maps" -t u32 "$BPFFS/array_of_maps" show
+	misuse "--value does not go with the map type array_of_maps" -t u32 "$BPFFS/array_of_maps" show
 	for map in array_of_maps hash_of_maps; do
 		text="open map '$BPFFS/$map': its type is $map: 'bpftool map update' puts a map into it"
 		refused "$text" "$BPFFS/$map" add 1=1
@@ -413,6 +413,28 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	says "3=$two" "$BPFFS/array_of_maps" show
 	silent -k u16 "$BPFFS/hash_of_maps" del 777
 	says "" -k u16 "$BPFFS/hash_of_maps" show
+}
+
+@test "map-edit: an entry that goes away while the map is read, one by one, is not shown" {
+	local first second
+	requires root cmd:strace
+	new_map inner hash 4 4 8
+	new_map m hash_of_maps 1 4 8 inner_map pinned "$BPFFS/inner"
+	for key in 1 2 3 4 5; do
+		bpftool map update pinned "$BPFFS/m" key $key value pinned "$BPFFS/inner"
+	done
+	first=$(bpftool map getnext pinned "$BPFFS/m" | tail -n 1)
+	second=$(bpftool map getnext pinned "$BPFFS/m" key "$first" | tail -n 1)
+	calls map-edit -k u8 "$BPFFS/m" show >/dev/null
+	[ "$(grep -c 'BPF_MAP_.*BATCH' "$CALLS")" -eq 0 ]
+	# It is told of the second, and then there is none; what comes next is the first again.
+	start_stopped bpf "$(grep -nx BPF_MAP_GET_NEXT_KEY "$CALLS" | sed -n '2s/:.*//p')" \
+		map-edit -k u8 "$BPFFS/m" show
+	bpftool map delete pinned "$BPFFS/m" key "$second"
+	kill -CONT "$PID"
+	wait "$PID"
+	diff "$OUT" <(seq 5 | grep -vx "$((second))" | sed "s/\$/=$(id_of inner)/")
+	[ "$(wc -l <"$OUT")" -eq 4 ]
 }
 
 id_of() {
@@ -470,6 +492,11 @@ id_of() {
 	map-edit "$BPFFS/addrs6" del fd09::1
 	says "1 added, 0 changed, 0 removed" "$BPFFS/addrs6" sync "$BATS_TEST_TMPDIR/file"
 	says "fd09::1=$((3 * CPUS))" "$BPFFS/addrs6" show
+
+	# What each CPU had goes with what is set.
+	bpftool map update pinned "$BPFFS/addrs6" key 253 9 0 0 0 0 0 0 0 0 0 0 0 0 0 1 value 3 0 0 0 0 0 0 0
+	silent "$BPFFS/addrs6" add fd09::1=7
+	holds addrs6 "fd090000000000000000000000000001=$(per_cpu 0700000000000000)"
 
 	new_map plain hash 4 4 8
 	refused "open map '$BPFFS/plain': its type is hash, which has one value for all CPUs" \
@@ -600,7 +627,7 @@ id_of() {
 
 	refused "find the type of the keys of map '$BPFFS/m2': 'u32' has 4 bytes, and they have 2" \
 		-k u32 "$BPFFS/m2" show
-	refused "find the type of the values of map '$BPFFS/m2': 'u8' has 1 bytes, and they have 2" \
+	refused "find the type of the values of map '$BPFFS/m2': 'u8' has 1 byte, and they have 2" \
 		-k u16 -t u8 "$BPFFS/m2" show
 	run -2 --separate-stderr map-edit -k u17 "$BPFFS/m2" show
 	[[ $stderr == "map-edit: "*"'u17'"* ]]
@@ -726,6 +753,33 @@ id_of() {
 	says "0 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	file '\n#\n'
 	says "0 added, 0 changed, 3 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
+	holds m
+	# UTF-8's byte order mark, as some editors leave it, is at the beginning or it is a mistake.
+	file '\xef\xbb\xbf7\r\n8\r\n'
+	says "2 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
+	holds m 0700=01 0800=01
+	file '7\n\xef\xbb\xbf8\n'
+	refused "$BATS_TEST_TMPDIR/file:2: '"$'\xef\xbb\xbf'"8' is not a number
+map-edit: load '$BATS_TEST_TMPDIR/file': 1 bad line, nothing is changed" "$@" load "$BATS_TEST_TMPDIR/file"
+}
+
+@test "map-edit: lines that no editor has written: NUL bytes, and a line without end" {
+	local nines
+	requires root
+	new_map m hash 2 1 8
+	set -- -k u16 -t u8 "$BPFFS/m"
+	nines=$(printf '9%.0s' {1..64})
+	{
+		printf '7\0\n\0\n8\n'
+		printf '9%.0s' {1..100000}
+		printf '\n7 '
+		printf '9%.0s' {1..100000}
+	} >"$BATS_TEST_TMPDIR/file"
+	refused "$BATS_TEST_TMPDIR/file:1: what is behind it makes no sense: '\x00'
+map-edit: $BATS_TEST_TMPDIR/file:2: '\x00' is not a number
+map-edit: $BATS_TEST_TMPDIR/file:4: '$nines'... is above 65535
+map-edit: $BATS_TEST_TMPDIR/file:5: what is behind it makes no sense: '$nines'...
+map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	holds m
 }
 
@@ -904,12 +958,23 @@ id_of() {
 	done
 }
 
-@test "map-edit: an LRU map is never full" {
+@test "map-edit: an LRU map is never full, but takes no list that is longer than it" {
+	local type verb
 	requires root
-	new_map m lru_hash 4 4 64
-	run -0 map-edit -k u32 -t u32 "$BPFFS/m" add 1-64
-	run -0 map-edit -k u32 -t u32 "$BPFFS/m" add 65-100
-	[ "$(map-edit -k u32 -t u32 "$BPFFS/m" get 100)" = 1 ]
+	for type in lru_hash lru_percpu_hash; do
+		new_map m $type 4 4 64
+		set -- -k u32 -t u32 "$BPFFS/m"
+		silent "$@" add 1-64
+		silent "$@" add 65-100
+		says 1 "$@" get 100
+		file '1-64\n200\n'
+		for verb in load sync; do
+			run -1 --separate-stderr map-edit "$@" $verb "$BATS_TEST_TMPDIR/file"
+			[[ $stderr == *"the map takes 64 entries, and would have 65" ]]
+		done
+		says 1 "$@" get 100
+		rm "$BPFFS/m"
+	done
 }
 
 # ---- all or nothing
@@ -1188,4 +1253,12 @@ on_terminal() {
 		fails 1 "map-edit: write to standard output: No space left on device" \
 			bash -c "map-edit -k u32 -t u32 $BPFFS/m $verb >/dev/full"
 	done
+	map-edit -k u32 -t u32 "$BPFFS/m" add 7
+	for verb in show "show -j" "get 7" "load /dev/null"; do
+		fails 1 "map-edit: write to standard output: Bad file descriptor" \
+			bash -c "map-edit -k u32 -t u32 $BPFFS/m $verb >&-"
+	done
+	# What prints nothing needs none.
+	fails 0 "" bash -c "map-edit -k u32 -t u32 $BPFFS/m add 8 >&-"
+	holds m 07000000=01000000 08000000=01000000
 }

@@ -30,6 +30,7 @@ constexpr size_t flush_bytes = 65536;		   // of output that is held back
 constexpr size_t read_bytes = size_t{4} << 20;	   // of entries that one system call reads
 constexpr size_t settle_entries = size_t{4} << 20; // before duplicates are looked for
 constexpr size_t progress_lines = size_t{1} << 14; // between two looks at the clock
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf"; // UTF-8's, which editors leave behind
 constexpr auto progress_after = std::chrono::milliseconds(500);
 constexpr auto progress_every = std::chrono::milliseconds(100);
 
@@ -317,11 +318,16 @@ static Map open_map(const Options &o)
 	return map;
 }
 
+static std::string in_bytes(__u32 size)
+{
+	return std::to_string(size) + (size == 1 ? " byte" : " bytes");
+}
+
 // What to give for a key or value of this size.
 static std::string suggestion(const Map &map, bool is_key)
 {
 	__u32 size = is_key ? map.info.key_size : map.info.value_size;
-	std::string bytes = std::to_string(size) + (size == 1 ? " byte" : " bytes");
+	std::string bytes = in_bytes(size);
 	std::string option = is_key ? "--key" : "--value";
 	bool lpm = is_key && map.info.type == BPF_MAP_TYPE_LPM_TRIE;
 
@@ -385,8 +391,7 @@ static Type find_type(const Map &map, const Options &o, bool is_key)
 
 	if (type.size != size)
 		fail(what, (name.empty() ? "the type" : quote(name)) + " has " +
-				   std::to_string(type.size) + " bytes, and they have " +
-				   std::to_string(size));
+				   in_bytes(type.size) + ", and they have " + std::to_string(size));
 	return type;
 }
 
@@ -397,7 +402,7 @@ static void find_types(Map &map, const Options &o)
 		return;
 	if (holds_maps(map.info.type) || holds_sockets(map.info.type)) {
 		if (!o.value.empty())
-			throw UsageError("--value does not go with a " +
+			throw UsageError("--value does not go with the map type " +
 					 map_type_name(map.info.type));
 		map.value.size = map.info.value_size;
 		return;
@@ -439,6 +444,8 @@ public:
 	// Of entries with one key the last is left.
 	void settle()
 	{
+		if (in_order())
+			return; // as lists often are
 		std::vector<unsigned char> keys;
 		std::vector<unsigned char> values;
 		std::vector<__u64> order; // the key's first 4 bytes, and the entry's number
@@ -507,6 +514,14 @@ public:
 	}
 
 private:
+	bool in_order() const
+	{
+		size_t i = 1;
+
+		while (i < count_ && compare(key(i - 1), key(i)) < 0)
+			i++;
+		return i >= count_;
+	}
 	static size_t number(__u64 item)
 	{
 		return static_cast<__u32>(item);
@@ -529,22 +544,14 @@ private:
 	std::vector<unsigned char> values_;
 };
 
-// Clear what is behind the key's prefix: the kernel does not look at those bits.
+// Clear what is behind the prefix of an LPM key: the kernel does not look at those bits.
 // Returns whether any were set.
 static bool cut_to_prefix(const Map &map, unsigned char *key)
 {
-	__u32 bits;
-	bool cut = false;
+	__u32 length;
 
-	memcpy(&bits, key, sizeof(bits));
-	for (__u32 i = sizeof(bits); i < map.info.key_size; i++) {
-		unsigned char mask = bits >= 8 ? 0xff : static_cast<unsigned char>(0xff00 >> bits);
-
-		cut |= key[i] & ~mask;
-		key[i] &= mask;
-		bits -= std::min<__u32>(bits, 8);
-	}
-	return cut;
+	memcpy(&length, key, sizeof(length));
+	return clear_host_bits({key + sizeof(length), map.info.key_size - sizeof(length)}, length);
 }
 
 static void take(const Map &map, Entries &entries, unsigned char *key, const unsigned char *value)
@@ -654,15 +661,6 @@ static bool is_number(const Type &type)
 	return type.kind == Type::Kind::Unsigned || type.kind == Type::Kind::Signed;
 }
 
-// The other way of integer().
-static void store(const Type &type, __u64 value, unsigned char *out)
-{
-	bool first_is_high = type.kind == Type::Kind::Be || __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
-
-	for (__u32 i = 0; i < type.size; i++, value >>= 8)
-		out[first_is_high ? type.size - 1 - i : i] = static_cast<unsigned char>(value);
-}
-
 // One value out of an entry's, field by field: of integers the sum, else what the first
 // CPU has that is not zero. Padding, and what is behind a text, becomes zero. `at` is
 // the field in the first of them, and `out` is zeroed.
@@ -685,7 +683,7 @@ static void combine(const Map &map, const Type &type, const unsigned char *at, u
 	case Type::Kind::Signed:
 		for (int i = 0; i < map.values; i++)
 			sum += integer(type, {at + size_t{map.stride} * i, type.size});
-		store(type, sum, out);
+		store(type, sum, {out, type.size});
 		return;
 	default:
 		break;
@@ -965,12 +963,12 @@ public:
 			parse_front(map_.value, text, value_);
 			skip_blanks(text);
 		} else if (is_number(map_.value) || map_.value.kind == Type::Kind::Bool) {
-			store(map_.value, 1, value_.data());
+			store(map_.value, 1, value_);
 		} else if (text.empty() || text.starts_with('#')) {
 			throw ValueError("its value is missing: write KEY=VALUE");
 		}
 		if (!text.empty() && !(comment && text.starts_with('#')))
-			throw ValueError("what is behind it makes no sense: " + quote(text));
+			throw ValueError("what is behind it makes no sense: " + excerpt(text));
 		if (range_.first == range_.last)
 			entries.add(range_.first.data(), value_.data());
 		else
@@ -990,7 +988,7 @@ private:
 			throw ValueError("the range is of more keys than the map's " +
 					 std::to_string(map_.info.max_entries));
 		for (__u64 i = 0; i <= more; i++) {
-			store(map_.key, first + i, range_.first.data());
+			store(map_.key, first + i, range_.first);
 			entries.add(range_.first.data(), value_.data());
 		}
 	}
@@ -1055,6 +1053,8 @@ static Entries parse_list(const Map &map, const Options &o, Progress &progress)
 	size_t number = 0;
 	size_t bad = 0;
 
+	if (rest.starts_with(byte_order_mark))
+		rest.remove_prefix(byte_order_mark.size());
 	parser.entries.reserve(std::count(file.begin(), file.end(), '\n') + 1);
 	while (!rest.empty()) {
 		std::string_view line = rest.substr(0, rest.find('\n'));
@@ -1142,14 +1142,13 @@ static void want_zeros(const Map &map, const Entries &now, Entries &wanted)
 	wanted = std::move(all);
 }
 
-// Refuse, before anything is done, what the map does not hold.
-static void check_room(const Map &map, const Entries &now, Change &change)
+// Refuse, before anything is done, what the map does not hold. An LRU map drops others for
+// what is wanted; more than it takes it would drop as well.
+static void check_room(const Map &map, const Entries &now, const Entries &wanted, Change &change)
 {
 	size_t most = now.size() + change.added.size();
-	size_t after = most - change.removed.size();
+	size_t after = is_lru(map.info.type) ? wanted.size() : most - change.removed.size();
 
-	if (is_lru(map.info.type))
-		return;
 	if (after > map.info.max_entries)
 		fail(change.what, "the map takes " + std::to_string(map.info.max_entries) +
 					  " entries, and would have " + std::to_string(after));
@@ -1247,7 +1246,7 @@ static bool undo(const Map &map, const Entries &now, const Batch &batch, __u32 d
 		size_t at = now.find(key);
 
 		if (at == Entries::none)
-			undone &= !bpf_map_delete_elem(map.fd.get(), key);
+			undone &= !bpf_map_delete_elem(map.fd.get(), key) || errno == ENOENT;
 		else
 			undone &= !bpf_map_update_elem(map.fd.get(), key, now.value(at), BPF_ANY);
 	}
@@ -1298,7 +1297,7 @@ static void add(const Map &map, const Options &o)
 	change = difference(map, now, wanted, false);
 	change.what = "add to map " + quote(map.path);
 	if (wanted.size() > 1)
-		check_room(map, now, change);
+		check_room(map, now, wanted, change);
 	apply(map, now, wanted, change);
 }
 
@@ -1314,7 +1313,7 @@ static std::vector<Range> parse_ranges(const Map &map, const std::vector<std::st
 			parse_range(map, text, ranges.emplace_back());
 			if (!text.empty())
 				throw ValueError("what is behind it makes no sense: " +
-						 quote(text));
+						 excerpt(text));
 		} catch (const ValueError &e) {
 			throw UsageError("KEY " + quote(arg) + ": " + e.what());
 		}
@@ -1466,7 +1465,7 @@ static void load(const Map &map, const Options &o)
 	Change change = difference(map, now, wanted, exactly);
 	change.what = o.verb + " " + (o.args[0] == "-" ? "standard input" : quote(o.args[0])) +
 		      (exactly ? " with map " : " into map ") + quote(map.path);
-	check_room(map, now, change);
+	check_room(map, now, wanted, change);
 	progress.say("entries to change:",
 		     change.added.size() + change.changed.size() + change.removed.size());
 	if (!o.dry_run)

@@ -91,8 +91,7 @@ static __u32 prefix_length(Bytes bytes)
 	return length;
 }
 
-// Put zeros where the host bits are. Returns whether there were others.
-static bool clear_host_bits(std::span<unsigned char> address, __u32 length)
+bool clear_host_bits(std::span<unsigned char> address, __u32 length)
 {
 	unsigned char found = 0;
 	size_t i = length / 8;
@@ -422,12 +421,19 @@ static void skip_space(std::string_view &text)
 		text.remove_prefix(1);
 }
 
+std::string excerpt(std::string_view text)
+{
+	constexpr size_t most = 64;
+
+	return quote(text.substr(0, most)) + (text.size() > most ? "..." : "");
+}
+
 // For messages: the word at the front, or else the character that is no word.
 static std::string quote_word(std::string_view text)
 {
 	std::string_view found = word(text);
 
-	return quote(found.empty() ? text.substr(0, 1) : found);
+	return excerpt(found.empty() ? text.substr(0, 1) : found);
 }
 
 static std::string quote_number(std::string_view text)
@@ -495,7 +501,7 @@ static __u64 take_signed(std::string_view &text, __u32 size)
 	throw ValueError(quote_number(text) + " is not a number");
 }
 
-static void store(const Type &type, __u64 value, Out out)
+void store(const Type &type, __u64 value, Out out)
 {
 	for (__u32 i = 0; i < type.size; i++) {
 		bool first_is_low =
@@ -518,7 +524,7 @@ static void take_bool(const Type &type, std::string_view &text, Out out)
 			throw ValueError(quote_word(text) + " is not true or false");
 		value = take_unsigned(rest, type.size);
 		if (!rest.empty())
-			throw ValueError(quote(found) + " is not a number");
+			throw ValueError(excerpt(found) + " is not a number");
 	}
 	text.remove_prefix(found.size());
 	store(type, value, out);
@@ -549,7 +555,7 @@ static void take_enum(const Type &type, std::string_view &text, Out out)
 		value = type.is_signed && negative ? take_signed(rest, type.size)
 						   : take_unsigned(rest, type.size);
 		if (!rest.empty())
-			throw ValueError(quote(found) + " is not a number");
+			throw ValueError(excerpt(found) + " is not a number");
 	} else {
 		auto name = std::find_if(type.names.begin(), type.names.end(),
 					 [&](const auto &known) { return known.second == found; });
@@ -931,7 +937,7 @@ static void take_struct(const Type &type, std::string_view &text, Out out)
 			if (!text.substr(name.size()).starts_with('=') || name.empty())
 				throw ValueError(quote_word(text) + " is not a field=value");
 			if (!find_field(type, name, field))
-				throw ValueError("no field is called " + quote(name));
+				throw ValueError("no field is called " + excerpt(name));
 			if (given[field.index])
 				throw ValueError("field " + quote(name) + " is given twice");
 			given[field.index] = true;
@@ -1004,5 +1010,5 @@ void parse(const Type &type, std::string_view text, Out out)
 {
 	take_value(type, text, out);
 	if (!text.empty())
-		throw ValueError(quote(text) + " is behind the value");
+		throw ValueError(excerpt(text) + " is behind the value");
 }

@@ -61,5 +61,13 @@ void parse_front(const Type &type, std::string_view &text, std::span<unsigned ch
 // The same for all of `text`: what is behind the value is an error.
 void parse(const Type &type, std::string_view text, std::span<unsigned char> out);
 
-// The value of an integer type.
+// The value of an integer type, and the other way: into out[0, type.size).
 __u64 integer(const Type &type, Bytes bytes);
+void store(const Type &type, __u64 value, std::span<unsigned char> out);
+
+// Clear the bits of an LPM key's address that are behind the first `length`, at most all.
+// Returns whether any were set.
+bool clear_host_bits(std::span<unsigned char> address, __u32 length);
+
+// 'text', for messages. A line of a list may be of any length: of a long one, the beginning.
+std::string excerpt(std::string_view text);
