@@ -503,6 +503,43 @@ id_of() {
 		-k u32 -t u32 --per-cpu "$BPFFS/plain" show
 }
 
+@test "map-edit: per-CPU values that differ: the sum, and of what has none the first that is not zero" {
+	local cpu key zero='{packets=0 bytes=[0 0] mac=00:00:00:00:00:00}'
+	local one='{packets=5 bytes=[0 7] mac=02:00:00:00:00:01}' two='{packets=6 bytes=[1 0] mac=02:00:00:00:00:02}'
+	local -a part=()
+	requires root
+	load_maps
+	for ((cpu = 0; cpu < CPUS; cpu++)); do
+		part+=("$zero")
+	done
+	# On the last CPU alone; then on the first, too: on a machine that has but one, instead.
+	for key in 1 2; do
+		/usr/bin/python3 - "$BPFFS/counters" $key "$CPUS" <<-'PY'
+			import ctypes, struct, sys
+			bpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+			key, cpus = int(sys.argv[2]), int(sys.argv[3])
+			stats = lambda packets, a, b, mac: struct.pack("=QII6s2x", packets, a, b, bytes([2, 0, 0, 0, 0, mac]))
+			parts = [bytes(24)] * cpus
+			parts[-1] = stats(5, 0, 7, 1)
+			if key == 2:
+			    parts[0] = stats(6, 1, 0, 2)
+			fd = bpf.bpf_obj_get(sys.argv[1].encode())
+			assert not bpf.bpf_map_update_elem(fd, ctypes.byref(ctypes.c_uint32(key)), b"".join(parts), ctypes.c_uint64(0))
+		PY
+	done
+	says "$one" "$BPFFS/counters" get 1
+	if [ "$CPUS" -eq 1 ]; then
+		says "$two" "$BPFFS/counters" get 2
+		return
+	fi
+	says "{packets=11 bytes=[1 7] mac=02:00:00:00:00:02}" "$BPFFS/counters" get 2
+	part[0]=$two part[CPUS - 1]=$one
+	says "{packets=11 bytes=[1 7] mac=02:00:00:00:00:02} #$(for ((cpu = 0; cpu < CPUS; cpu++)); do
+		printf '%s cpu%d %s' "${sep-}" "$cpu" "${part[cpu]}"
+		sep=,
+	done)" --per-cpu "$BPFFS/counters" get 2
+}
+
 @test "map-edit: the sum of signed and narrow values wraps as the kernel's counters do" {
 	requires root
 	new_map m percpu_array 4 1 1
@@ -754,6 +791,11 @@ id_of() {
 	file '\n#\n'
 	says "0 added, 0 changed, 3 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 	holds m
+	# Twice in a row, in a list that is in order.
+	file '7\n7=9\n8\n'
+	says "2 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
+	says $'7=9\n8=1' "$@" show
+	says "0 added, 0 changed, 2 removed" "$@" sync /dev/null
 	# UTF-8's byte order mark, as some editors leave it, is at the beginning or it is a mistake.
 	file '\xef\xbb\xbf7\r\n8\r\n'
 	says "2 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
@@ -1070,6 +1112,50 @@ nth() {
 	done
 }
 
+@test "map-edit: a sync of which one step fails undoes the other" {
+	local before call rc=0
+	requires root cmd:strace
+	new_map m hash 4 4 8
+	set -- map-edit -k u32 -t u32 "$BPFFS/m" sync "$BATS_TEST_TMPDIR/file"
+	failing() {
+		strace -qq -o /dev/null -e trace=bpf -e "inject=bpf:error=ENOMEM:when=$(nth "$1")" "${@:2}"
+	}
+	# There is room for both: what is new comes first.
+	map-edit -k u32 -t u32 "$BPFFS/m" add 1-4=7
+	before=$(dump m)
+	file '3-6=8\n'
+	calls "$@" >/dev/null
+	file '1-4=7\n'
+	"$@"
+	file '3-6=8\n'
+	for call in UPDATE DELETE; do
+		fails 1 "map-edit: sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m': Cannot allocate memory" \
+			failing BPF_MAP_${call}_BATCH "$@"
+		[ "$(dump m)" = "$before" ]
+	done
+	# There is none: what is old goes first.
+	map-edit -k u32 -t u32 "$BPFFS/m" add 5-8=7
+	before=$(dump m)
+	file '11-18=8\n'
+	calls "$@" >/dev/null
+	file '1-8=7\n'
+	"$@"
+	[ "$(dump m)" = "$before" ]
+	file '11-18=8\n'
+	fails 1 "map-edit: sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m': Cannot allocate memory" \
+		failing BPF_MAP_UPDATE_BATCH "$@"
+	[ "$(dump m)" = "$before" ]
+	# Others have taken the room meanwhile: that is said.
+	start_stopped bpf "$(nth BPF_MAP_DELETE_BATCH)" "$@"
+	map-edit -k u32 -t u32 "$BPFFS/m" add 21-23
+	kill -CONT "$PID"
+	wait "$PID" || rc=$?
+	[ "$rc" -eq 1 ]
+	[ "$(cat "$OUT.err")" = "map-edit: sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m', of which not all could be undone: Argument list too long (the map is full)" ]
+	[ "$(map-edit -k u32 -t u32 "$BPFFS/m" show | grep -cE '^[1-8]=7$')" -eq 5 ]
+	[ "$(map-edit -k u32 -t u32 "$BPFFS/m" show | grep -cE '^2[1-3]=1$')" -eq 3 ]
+}
+
 @test "map-edit: what went away meanwhile need not be removed" {
 	requires root cmd:strace
 	new_map m hash 2 1 8
@@ -1235,8 +1321,12 @@ on_terminal() {
 	[[ $output == *$'\r\e[Kmap-edit: lines read: 16384'* ]]
 	[[ $output == *$'\r\e[K40000 added, 0 changed'* ]]
 	# Not where stderr is no terminal, nor where it is done at once.
-	run -0 on_terminal "$list | $edit - 2>/dev/null"
+	run -0 on_terminal "$list | $edit - 2>$BATS_TEST_TMPDIR/err"
 	[[ ${output%$'\r'} == "0 added, 0 changed" ]]
+	[ ! -s "$BATS_TEST_TMPDIR/err" ]
+	# Where stdout goes makes no difference.
+	run -0 on_terminal "$list | $edit - >/dev/null"
+	[[ $output == *$'\r\e[Kmap-edit: lines read: 16384'*$'\r\e[K' ]]
 	run -0 on_terminal "seq 100 | $edit -"
 	[[ ${output%$'\r'} == "0 added, 0 changed" ]]
 	[ "$(bash -c "$list | $edit -" 2>&1)" = "0 added, 0 changed" ]
