@@ -933,15 +933,15 @@ static void parse_range(const Map &map, std::string_view &text, Range &range)
 {
 	range.first.resize(map.key.size);
 	parse_front(map.key, text, range.first);
+	check_key(map, range.first);
 	range.last = range.first;
 	if ((is_number(map.key) || map.key.kind == Type::Kind::Be) && text.starts_with('-')) {
 		text.remove_prefix(1);
 		parse_front(map.key, text, range.last);
 		if (compare(map.key, range.first.data(), range.last.data()) > 0)
 			throw ValueError("the range ends before it begins");
+		check_key(map, range.last);
 	}
-	check_key(map, range.first);
-	check_key(map, range.last);
 }
 
 // Reads KEY[=VALUE] into entries.
@@ -1108,6 +1108,7 @@ static Change difference(const Map &map, const Entries &now, const Entries &want
 	Change change;
 	__u32 at = 0; // in `now`; both are in order
 
+	change.added.reserve(wanted.size());
 	for (__u32 i = 0; i < wanted.size(); i++) {
 		int order = 1;
 
