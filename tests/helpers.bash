@@ -20,6 +20,7 @@ requires() {
 			skip "this kernel lets no plain user call bpf(2), kernel.unprivileged_bpf_disabled is set" ;;
 		bpffs-exchange) bpffs_exchange || skip "this kernel's bpffs cannot exchange two pins" ;;
 		unix-in-sockmap) unix_in_sockmap || skip "this kernel takes no unix socket into a sockmap" ;;
+		enum64) enum64 || skip "this clang makes no BTF of enums of 64 bits (before 15)" ;;
 		bloom-filter) bloom_filter || skip "this kernel has no bloom filter" ;;
 		cap-bpf) cap_bpf || skip "with CAP_BPF alone nothing can be loaded here" ;;
 		libxdp) compgen -G "$LIBXDP_DISPATCHER" >/dev/null || skip "needs libxdp's $LIBXDP_DISPATCHER" ;;
@@ -183,6 +184,17 @@ start_stopped() {
 	poll 20 grep -q 'stopped by SIGSTOP' "$trace"
 }
 
+# goes_on STATUS: let what start_stopped() has stopped go on. It ends with STATUS.
+goes_on() {
+	local got=0
+	kill -CONT "$PID"
+	wait "$PID" || got=$?
+	[ "$got" -eq "$1" ] || {
+		printf 'status: %s, expected: %s\n%s\n' "$got" "$1" "$(cat "$OUT.err")" >&2
+		return 1
+	}
+}
+
 # poll SECONDS COMMAND...: until it succeeds, or fail with what it last said. A machine
 # that is slow by nature sets HOOKSET_PATIENCE: by how much longer.
 poll() {
@@ -204,9 +216,12 @@ listening() {
 	[ -n "$(in_ns "$ns" ss -Hln "${@:--t}" "sport = :$port")" ]
 }
 
-# as_user COMMAND...: as a plain user without any capability.
+# As a plain user without any capability: for commands that start others.
+PLAIN=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all)
+
+# as_user COMMAND...: the same.
 as_user() {
-	setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all "$@"
+	"${PLAIN[@]}" "$@"
 }
 
 # load_prog NAME [TYPE]: load build/NAME.bpf.o and pin it at $BPFFS/NAME_prog.
@@ -303,27 +318,40 @@ kills() {
 	echo $(($1 / ${HOOKSET_PATIENCE:-1}))
 }
 
-# kill_at_random TIMES CHECK COMMAND...: the same, each time at some moment within the
-# time that it takes, and all of its process group.
+# kill_at_random TIMES CHECK COMMAND...: the same, at some moment within the time that it
+# takes, and all of its process group, until it was killed so often. A machine that is busy
+# for a while, and then is not, changes what that time is.
 kill_at_random() {
-	local times check=$2 delays delay
+	local times check=$2 rounds=0 took delay
 	times=$(kills "$1")
 	shift 2
-	mapfile -t delays < <(/usr/bin/python3 -c '
-import random, subprocess, sys, time
-start = time.monotonic()
-subprocess.run(sys.argv[2:], check=True, capture_output=True)
-took = time.monotonic() - start
-for _ in range(int(sys.argv[1])):
-    print("%.6f" % random.uniform(0.0005, 1.2 * took))' "$times" "$@")
+	took=${EPOCHREALTIME/[.,]/}
+	"$@"
+	took=$((${EPOCHREALTIME/[.,]/} - took))
 	"$check"
 	KILLS=0
-	for delay in "${delays[@]}"; do
-		run timeout -s KILL "$delay" "$@" # in a process group of its own
-		[ "$status" -ne 137 ] || KILLS=$((KILLS + 1))
+	while [ $KILLS -lt "$times" ]; do
+		[ $((rounds += 1)) -le $((4 * times)) ]
+		delay=$(((RANDOM << 15 | RANDOM) % took + 500))
+		# In a process group of its own.
+		run timeout -s KILL "$(printf '%d.%06d' $((delay / 1000000)) $((delay % 1000000)))" "$@"
+		if [ "$status" -eq 137 ]; then
+			KILLS=$((KILLS + 1))
+			took=$((took + took / 25))
+		elif [ "$status" -eq 0 ]; then
+			took=$((took - took / 10))
+		else
+			printf '%s\n%s\n' "$status" "$output" >&2
+			return 1
+		fi
 		"$check"
 	done
-	[ ${#delays[@]} -eq "$times" ]
+}
+
+# Compilers before clang 15 cut the values of such an enum short.
+enum64() {
+	echo 'enum { LARGE = 1ll << 32 } x;' | clang -g -target bpf -xc -c - -o "$BATS_TEST_TMPDIR/probe.o"
+	[[ $(bpftool btf dump file "$BATS_TEST_TMPDIR/probe.o") == *"] ENUM64 "* ]]
 }
 
 bloom_filter() {

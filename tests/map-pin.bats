@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # shellcheck disable=SC2154 # netns, two_hosts and new_map set the names they are given
+# shellcheck disable=SC2153 # PLAIN is of helpers.bash
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 # shellcheck disable=SC2016 # what make and another shell are to expand
 
@@ -665,12 +666,39 @@ fails_over_pins() {
 	[ "$output" = "map $one pinned at '$BPFFS/pin'" ]
 }
 
-@test "map-pin: a full disk is an error" {
+# A stdout that fails, for the tool alone.
+to_full() { "$@" >/dev/full; }
+to_closed() { "$@" >&-; }
+
+@test "map-pin: where it cannot say what was pinned, nothing is" {
+	local full="map-pin: write to standard output: No space left on device"
+	local closed="map-pin: write to standard output: Bad file descriptor"
 	local one
 	requires root
+	load_prog detect_ping
 	new_map one "$(unique)"
-	fails 1 "map-pin: write to standard output: No space left on device" \
-		bash -c 'map-pin -j map "$1" "$2" >/dev/full' - "$one" "$BPFFS/pin"
+	fails 1 "$full" to_full map-pin -j map "$one" "$BPFFS/pin"
+	fails 1 "$closed" to_closed map-pin -v map "$one" "$BPFFS/pin"
+	fails 1 "$full" to_full map-pin -m 640 -v prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+	fails 1 "$closed" to_closed map-pin -p prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+	pins_are "$BPFFS" detect_ping_prog one
+	# Without a word to say, nothing is wrong.
+	fails 0 "" to_closed map-pin map "$one" "$BPFFS/pin"
+	fails 0 "" to_full map-pin prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+	same_maps "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+}
+
+@test "map-pin: the same over pins: those of before stay" {
+	local before option
+	requires root bpffs-exchange
+	load_prog detect_ping
+	silent prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+	before=$(stat -c '%n %i %a' "$BPFFS"/dir/*)
+	for option in -j -v; do
+		fails 1 "map-pin: write to standard output: No space left on device" \
+			to_full map-pin -r -m 640 $option prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+		[ "$(stat -c '%n %i %a' "$BPFFS"/dir/*)" = "$before" ]
+	done
 }
 
 @test "map-pin: a plain user is told what is missing" {
@@ -699,8 +727,7 @@ fails_over_pins() {
 	user "find map '$name': Operation not permitted (a name needs CAP_SYS_ADMIN)" \
 		map "$name" "$BPFFS/pin"
 	user "enter network namespace '$ns': Operation not permitted" -n "$ns" dev lo "$BPFFS/dir"
-	run -1 --separate-stderr in_ns "$ns" setpriv --reuid 65534 --regid 65534 --clear-groups \
-		--inh-caps=-all map-pin dev lo "$BPFFS/dir"
+	run -1 --separate-stderr in_ns "$ns" "${PLAIN[@]}" map-pin dev lo "$BPFFS/dir"
 	[ "$stderr" = "map-pin: open program $(field prog "$BPFFS/detect_ping_prog" id): Operation not permitted (an id needs CAP_SYS_ADMIN)" ]
 	[ ! -e "$BPFFS/dir" ]
 	[ ! -e "$BPFFS/pin" ]

@@ -309,6 +309,7 @@ if not eval(sys.argv[2]):
 	unset_ "it has no member ''" 'list[1].=1'
 	unset_ "it has no member ''" 'target.=1'
 	unset_ "it has no member 'v5'" 'target.v5=1'
+	unset_ "read a type without a name: bitfield 'low' is not supported" 'bits.low=1'
 	pins_are "$BPFFS"
 	# The values themselves are the library's to judge.
 	for setting in u8= u8=256 s32=x port=65536 addr=10.9.0 mode=NONE name=longer_than_8 'list=[1 2]'; do
@@ -424,6 +425,46 @@ if not eval(sys.argv[2]):
 	object sizes shared "$same" -DSIZES
 	silent -M "$dir" "$BATS_FILE_TMPDIR/sizes.o" "$BPFFS/sizes"
 	[ "$(comm -12 <(map_ids "$BPFFS/sizes") <(map_ids "$BPFFS/renamed") | wc -l)" -eq 2 ]
+}
+
+@test "--maps: floating point is compared, by its size" {
+	local dir=$BPFFS/dir
+	requires root
+	object double shared '-DMEMBERS=union { double real; __u64 bits; } u; __u64 more;'
+	object float shared '-DMEMBERS=union { float real; __u64 bits; } u; __u64 more;'
+	silent --maps "$dir" "$BATS_FILE_TMPDIR/double.o" "$BPFFS/one"
+	silent --maps "$dir" "$BATS_FILE_TMPDIR/double.o" "$BPFFS/two"
+	refused "reuse map '$dir/shared': value type struct counters differs in 'u.real'" \
+		-M "$dir" "$BATS_FILE_TMPDIR/float.o" "$BPFFS/pin"
+	# What libbpf makes of it for kernels before 5.13.
+	object bytes shared '-DMEMBERS=union { struct { int : 32, : 32; } real; __u64 bits; } u; __u64 more;'
+	silent --maps "$BPFFS/old" "$BATS_FILE_TMPDIR/bytes.o" "$BPFFS/three"
+	silent --maps "$BPFFS/old" "$BATS_FILE_TMPDIR/double.o" "$BPFFS/four"
+	refused "reuse map '$BPFFS/old/shared': value type struct counters differs in 'u.real'" \
+		-M "$BPFFS/old" "$BATS_FILE_TMPDIR/float.o" "$BPFFS/pin"
+}
+
+@test "--maps: enums of 64 bits are compared" {
+	local dir=$BPFFS/dir
+	requires root enum64
+	object wide shared '-DMEMBERS=enum { ONE = 1, LARGE = 1ull << 40 } wide[2];'
+	object value shared '-DMEMBERS=enum { ONE = 1, LARGE = 1ull << 41 } wide[2];'
+	object name shared '-DMEMBERS=enum { ONE = 1, LARGER = 1ull << 40 } wide[2];'
+	object more shared '-DMEMBERS=enum { ONE = 1, LARGE = 1ull << 40, MORE } wide[2];'
+	silent --maps "$dir" "$BATS_FILE_TMPDIR/wide.o" "$BPFFS/one"
+	silent --maps "$dir" "$BATS_FILE_TMPDIR/wide.o" "$BPFFS/two"
+	for other in value name more; do
+		refused "reuse map '$dir/shared': value type struct counters differs in 'wide'" \
+			-M "$dir" "$BATS_FILE_TMPDIR/$other.o" "$BPFFS/pin"
+	done
+	# What libbpf makes of them for kernels before 6.0.
+	object old shared '-DMEMBERS=union { char ONE, LARGE; __u64 : 64; } wide[2];'
+	silent --maps "$BPFFS/old" "$BATS_FILE_TMPDIR/old.o" "$BPFFS/three"
+	silent --maps "$BPFFS/old" "$BATS_FILE_TMPDIR/wide.o" "$BPFFS/four"
+	for other in name more; do
+		refused "reuse map '$BPFFS/old/shared': value type struct counters differs in 'wide'" \
+			-M "$BPFFS/old" "$BATS_FILE_TMPDIR/$other.o" "$BPFFS/pin"
+	done
 }
 
 @test "--maps: maps of every kind that libbpf or the kernel change a little are taken again" {
@@ -576,6 +617,20 @@ if not eval(sys.argv[2]):
 	pins_are "$BPFFS" maps prog
 }
 
+@test "--replace: a pin that is no program's is not replaced: with it, its link or map would go" {
+	local pass=$HOOKSET_BUILD/xdp_pass.bpf.o pin
+	requires root
+	netns ns
+	silent "$pass" "$BPFFS/prog"
+	xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/prog"
+	bpftool map create "$BPFFS/map" type array key 4 value 4 entries 1 name hookset_test
+	for pin in link map; do
+		refused "open program '$BPFFS/$pin': not a program" -r "$pass" "$BPFFS/$pin"
+	done
+	[[ $(ip -n "$ns" link show dev lo) == *"prog/xdp id $(field prog "$BPFFS/prog" id) "* ]]
+	pins_are "$BPFFS" link map prog
+}
+
 @test "--replace is atomic: who opens the pin always finds a program" {
 	requires root
 	silent "$HOOKSET_BUILD/xdp_pass.bpf.o" "$BPFFS/prog"
@@ -598,16 +653,14 @@ if not eval(sys.argv[2]):
 # theirs_stays STATUS CALL N [STRACE_OPTION...]: where others pin a map just after the Nth CALL of
 # a prog-load over PIN, that pins such a map too, it ends with STATUS; theirs and PIN stay.
 theirs_stays() {
-	local expected=$1 dir=$BPFFS/dir before theirs status=0
+	local expected=$1 dir=$BPFFS/dir before theirs
 	shift
 	before=$(stat -c %i "$BPFFS/prog")
 	start_stopped "$@" prog-load --replace --maps "$dir" "$BATS_FILE_TMPDIR/shared.o" "$BPFFS/prog"
 	mkdir -p "$dir"
 	bpftool map create "$dir/another" type hash key 4 value 4 entries 1 name theirs
 	theirs=$(stat -c %i "$dir/another")
-	kill -CONT "$PID"
-	wait "$PID" || status=$?
-	[ "$status" -eq "$expected" ]
+	goes_on "$expected"
 	poll 20 pins_are "$dir" another
 	poll 20 pins_are "$BPFFS" dir prog
 	[ "$(stat -c %i "$dir/another")" = "$theirs" ]
@@ -739,6 +792,8 @@ verifier_log() {
 	echo 'int x;' | clang -xc -target bpf -c - -o "$obj"
 	refused "load from '$obj': there is no program in it: no function that is not static" \
 		"$obj" "$BPFFS/pin"
+	llvm-strip -o "$obj" "$HOOKSET_BUILD/xdp_drop.o"
+	refused "load from '$obj': it has no symbols: llvm-strip -g leaves them" "$obj" "$BPFFS/pin"
 	object legacy refused -DLEGACY
 	bad "its maps are SEC(\"maps\"), which libbpf 1.0 and later do not load: define them in SEC(\".maps\")" \
 		"$BATS_FILE_TMPDIR/legacy.o"
@@ -792,6 +847,19 @@ verifier_log() {
 			return 1
 		fi
 	done
+}
+
+@test "what libbpf does not find is named, as it says it" {
+	local pass=$HOOKSET_BUILD/xdp_pass.bpf.o what
+	requires root
+	what="load program 'xdp_prog_simple' of '$pass'"
+	# libbpf's own words after it follow three times that it has failed.
+	run -1 --separate-stderr prog-load -t fentry/no_such_function "$pass" "$BPFFS/pin"
+	[[ $stderr =~ ^"prog-load: $what: No such process (libbpf: prog 'xdp_prog_simple': failed to find kernel BTF type ID of 'no_such_function': "[^$'\n']*")"$ ]]
+	# The verifier's lines are not announced where there is none.
+	run -1 --separate-stderr prog-load -t struct_ops/none "$pass" "$BPFFS/pin"
+	[ "${stderr_lines[0]}" != "prog-load: $what: rejected by the verifier" ] || [ "${#stderr_lines[@]}" -gt 1 ]
+	pins_are "$BPFFS"
 }
 
 @test "a map that the kernel refuses is named" {
@@ -878,7 +946,7 @@ settled_over() {
 	if [ -e "$BPFFS/dir/another" ]; then
 		AFTER=$((AFTER + 1))
 		rm "$BPFFS/dir/another" "$BPFFS/pin"
-		map-pin map "$(cat "$BATS_TEST_TMPDIR/map")" "$BPFFS/pin"
+		bpftool prog load "$HOOKSET_BUILD/xdp_pass.bpf.o" "$BPFFS/pin"
 		INODE=$(stat -c %i "$BPFFS/pin")
 	else
 		BEFORE=$((BEFORE + 1))
@@ -899,8 +967,8 @@ settled_over() {
 	requires root
 	BEFORE=0 AFTER=0
 	silent --maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/shared.o" "$BPFFS/old"
-	mv "$BPFFS/dir/another" "$BPFFS/pin" # of what, is all the same
-	field map "$BPFFS/dir/shared" id >"$BATS_TEST_TMPDIR/map"
+	rm "$BPFFS/dir/another"
+	bpftool prog load "$HOOKSET_BUILD/xdp_pass.bpf.o" "$BPFFS/pin"
 	INODE=$(stat -c %i "$BPFFS/pin")
 	kill_at_random 200 settled_over \
 		prog-load -r -m 640 --maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/shared.o" "$BPFFS/pin"

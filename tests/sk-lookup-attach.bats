@@ -6,8 +6,6 @@
 load helpers
 ns='' other='' # by netns()
 
-PLAIN=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all)
-
 # Two sk_lookup programs that share their maps: $BPFFS/one and $BPFFS/two.
 two_programs() {
 	load_prog echo_dispatch
@@ -347,7 +345,7 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 		map name echo_ports pinned "$BPFFS/echo_ports" \
 		map name echo_socket pinned "$BPFFS/echo_socket"
 	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
-	local trace=$BATS_TEST_TMPDIR/trace last status=0
+	local trace=$BATS_TEST_TMPDIR/trace last
 	local args=(sk-lookup-attach --replace --expect "$BPFFS/one" --netns "$ns" "$BPFFS/two" "$BPFFS/link")
 
 	# Which of its calls of bpf(2) updates the link? Stop it after the one before.
@@ -355,12 +353,9 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	last=$(grep -c . "$trace")
 	tail -n 1 "$trace" | grep -q BPF_LINK_UPDATE
 	sk-lookup-attach --replace --netns "$ns" "$BPFFS/one" "$BPFFS/link"
-	start strace -qq -o "$trace" -e trace=bpf -e "inject=bpf:signal=STOP:when=$((last - 1))" "${args[@]}"
-	poll 5 grep -q 'stopped by SIGSTOP' "$trace"
+	start_stopped bpf $((last - 1)) "${args[@]}"
 	sk-lookup-attach --replace --netns "$ns" "$BPFFS/three" "$BPFFS/link"
-	pkill -CONT -P "$PID"
-	wait "$PID" || status=$?
-	[ "$status" -eq 1 ]
+	goes_on 1
 	[ "$(cat "$OUT.err")" = "sk-lookup-attach: replace the program of link '$BPFFS/link': Operation not permitted (not permitted, or its program changed meanwhile)" ]
 	links "$ns" "$(prog_id "$BPFFS/three")"
 }
@@ -369,7 +364,7 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	requires cmd:strace
 	netns ns
 	load_prog echo_dispatch
-	local trace=$BATS_TEST_TMPDIR/trace last status=0
+	local trace=$BATS_TEST_TMPDIR/trace last
 	local args=(sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/dir/link")
 	mkdir "$BPFFS/dir"
 
@@ -378,13 +373,10 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	tail -n 1 "$trace" | grep -q BPF_OBJ_PIN
 	rm "$BPFFS/dir/link"
 	poll 5 links "$ns"
-	start strace -qq -o "$trace" -e trace=bpf -e "inject=bpf:signal=STOP:when=$((last - 1))" "${args[@]}"
-	poll 5 grep -q 'stopped by SIGSTOP' "$trace"
+	start_stopped bpf $((last - 1)) "${args[@]}"
 	links "$ns" "$(prog_id "$BPFFS/echo_dispatch_prog")"
 	rmdir "$BPFFS/dir"
-	pkill -CONT -P "$PID"
-	wait "$PID" || status=$?
-	[ "$status" -eq 1 ]
+	goes_on 1
 	grep -q "^sk-lookup-attach: pin '$BPFFS/dir/link': No such file or directory" "$OUT.err"
 	[ "$(wc -l <"$OUT.err")" -eq 1 ]
 	poll 5 links "$ns"

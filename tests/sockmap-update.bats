@@ -5,8 +5,6 @@
 load helpers
 ns='' other='' # by netns()
 
-PLAIN=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all)
-
 # create_map NAME TYPE KEY_SIZE VALUE_SIZE ENTRIES: pinned at $BPFFS/NAME.
 create_map() {
 	bpftool map create "$BPFFS/$1" type "$2" key "$3" value "$4" entries "$5" name hookset_test
@@ -750,18 +748,13 @@ taken() {
 # meanwhile ACTION SYSCALL ERROR COMMAND...: run it in the background, do ACTION
 # when it has made that system call, and let it go on: it fails, saying ERROR.
 meanwhile() {
-	local action=$1 call=$2 error=$3 trace=$BATS_TEST_TMPDIR/trace status=0
+	local action=$1 call=$2 error=$3
 	shift 3
 
-	start_in "$ns" strace -qq -o "$trace" -e "trace=$call" -e "inject=$call:signal=STOP" "$@"
-	poll 5 grep -q 'stopped by SIGSTOP' "$trace"
+	start_stopped "$call" 1 nsenter --net="/run/netns/$ns" "$@"
 	$action
-	pkill -CONT -P "$PID"
-	wait "$PID" || status=$?
-	[ "$status: $(cat "$OUT.err")" = "1: $error" ] || {
-		echo "$status: $(cat "$OUT.err")" >&2
-		return 1
-	}
+	goes_on 1
+	[ "$(cat "$OUT.err")" = "$error" ]
 }
 
 @test "the process ends when it has been opened" {

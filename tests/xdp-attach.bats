@@ -8,8 +8,6 @@
 
 load helpers
 
-PLAIN=(setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all)
-
 # fixture NAME FLAG...: build tests/fixtures/count.bpf.c as NAME.o.
 fixture() {
 	local flags
@@ -233,7 +231,6 @@ has() {
 }
 
 @test "xdp-attach: no such device, and one that goes between two steps" {
-	local status
 	requires root cmd:strace
 	two_hosts ns peer
 	programs one
@@ -245,15 +242,9 @@ has() {
 
 	# Stopped when it has found the device.
 	goes() {
-		start_in "$ns" strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=ioctl \
-			-e inject=ioctl:signal=STOP:when=1 xdp-attach "$@"
-		poll 10 grep -q 'stopped by SIGSTOP' "$BATS_TEST_TMPDIR/trace"
+		start_stopped ioctl 1 nsenter --net="/run/netns/$ns" xdp-attach "$@"
 		ip -n "$ns" link del "$1"
-		pkill -CONT -P "$PID"
-		status=0
-		wait "$PID" || status=$?
-		[ "$status" -eq 1 ]
-		rm "$BATS_TEST_TMPDIR/trace"
+		goes_on 1
 	}
 	goes veth0 "$BPFFS/one"
 	[ "$(cat "$OUT.err")" = "xdp-attach: attach program '$BPFFS/one' to 'veth0': No such device" ]
@@ -475,19 +466,16 @@ nth_call() {
 # meanwhile CALL N COMMAND... -- ARGUMENT...: run xdp-attach, which must fail, and COMMAND when
 # it has just made its Nth CALL.
 meanwhile() {
-	local inject="inject=$1:signal=STOP:when=$2" trace=$BATS_TEST_TMPDIR/trace command=() status=0
+	local call=$1 n=$2 command=()
 	shift 2
 	while [ "$1" != -- ]; do
 		command+=("$1")
 		shift
 	done
 	shift
-	start strace -qq -o "$trace" -e trace=bpf,sendto -e "$inject" xdp-attach "$@"
-	poll 10 grep -q 'stopped by SIGSTOP' "$trace"
+	start_stopped "$call" "$n" xdp-attach "$@"
 	"${command[@]}"
-	pkill -CONT -P "$PID"
-	wait "$PID" || status=$?
-	[ "$status" -eq 1 ]
+	goes_on 1
 	[ "$(wc -l <"$OUT.err")" -eq 1 ]
 }
 
@@ -662,7 +650,6 @@ meanwhile() {
 	poll 5 has "$ns" lo ""
 
 	mkdir "$BPFFS/dir"
-	rm "$BATS_TEST_TMPDIR/trace"
 	meanwhile bpf "$NTH" bpftool map create "$BPFFS/dir/link" type array key 4 value 4 entries 1 \
 		name hookset_taken -- -n "$ns" -l "$BPFFS/dir/link" lo "$BPFFS/one"
 	[ "$(cat "$OUT.err")" = "xdp-attach: pin '$BPFFS/dir/link': File exists" ]
@@ -787,6 +774,33 @@ assert json.loads(sys.argv[1]) == [{"devname": "veth0", "ifindex": int(sys.argv[
 	[[ $output == $'[{"devname":"v\xef\xbf\xbd",'* ]]
 	# Nothing is said of what failed.
 	refused "detach the XDP program of 'veth0': there is none" -n "$ns" -jd veth0
+}
+
+# A stdout that fails, for the tool alone.
+to_full() { "$@" >/dev/full; }
+to_closed() { "$@" >&-; }
+
+@test "xdp-attach: what is done and cannot be said on stdout stays, and is said on stderr: 1" {
+	local full="write to standard output: No space left on device (but it is done: "
+	local closed="write to standard output: Bad file descriptor (but it is done: " text
+	requires root
+	two_hosts ns peer
+	programs one two
+	text="attached program $one to 'veth0' in native mode"
+	fails 1 "xdp-attach: $full$text)" to_full xdp-attach -n "$ns" veth0 "$BPFFS/one"
+	has "$ns" veth0 "native $one"
+	text="attached program $two to 'veth0' in native mode, in place of program $one"
+	fails 1 "xdp-attach: $closed$text)" to_closed xdp-attach -n "$ns" -e "$one" veth0 "$BPFFS/two"
+	has "$ns" veth0 "native $two"
+	text="detached program $two from 'veth0' in native mode"
+	fails 1 "xdp-attach: $full$text)" to_full xdp-attach -n "$ns" -j -d veth0
+	has "$ns" veth0 ""
+	run -1 --separate-stderr to_closed xdp-attach -n "$ns" -l "$BPFFS/link" veth0 "$BPFFS/one"
+	text="attached program $one to 'veth0' in native mode, by link $(link_id "$BPFFS/link")"
+	[ "$stderr" = "xdp-attach: $closed$text)" ]
+	has "$ns" veth0 "native $one"
+	# What is not done is as ever.
+	fails 1 "xdp-attach: find device 'veth1': No such device" to_full xdp-attach -n "$ns" -d veth1
 }
 
 @test "xdp-attach: --verbose lets libbpf speak" {

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -258,37 +259,28 @@ static Map map_by_name(const std::string &name)
 	return open_map(found);
 }
 
-static void pin_in(const std::string &dir, const std::vector<Map> &maps, const Options &o)
-{
-	std::vector<Pin> pins;
-
-	check_pin_directory(dir);
-	pins.reserve(maps.size());
-	for (const Map &map : maps)
-		pins.push_back({map.fd, dir + "/" + pin_name(map), o.replace});
-	pin_all(pins, o.access, dir);
-}
-
-static void report(const std::vector<Map> &maps, const std::vector<std::string> &paths,
-		   const Options &o)
+static void report(const std::vector<Map> &maps, const std::vector<Pin> &pins, const Options &o)
 {
 	nlohmann::ordered_json list = nlohmann::ordered_json::array();
 
 	for (size_t i = 0; i < maps.size(); i++) {
+		const std::string &path = pins[i].path;
+
 		if (o.json)
 			list.push_back(
-				{{"id", maps[i].id}, {"name", maps[i].name}, {"pinned", paths[i]}});
-		else if (o.verbose)
-			printf("map %u pinned at '%s'\n", maps[i].id, paths[i].c_str());
+				{{"id", maps[i].id}, {"name", maps[i].name}, {"pinned", path}});
+		else
+			printf("map %u pinned at '%s'\n", maps[i].id, path.c_str());
 	}
 	if (o.json)
 		puts(list.dump(o.pretty ? 4 : -1).c_str());
+	flush_stdout();
 }
 
 static int map_pin(int argc, char **argv)
 {
-	std::vector<std::string> paths;
 	std::vector<Map> maps;
+	std::vector<Pin> pins;
 	Options o;
 
 	if (!parse(argc, argv, o))
@@ -296,18 +288,21 @@ static int map_pin(int argc, char **argv)
 	if (o.verbose)
 		let_libbpf_speak();
 
-	if (o.source == "map") {
+	bool one = o.source == "map";
+	if (one) {
 		maps.push_back(is_id(o.object) ? open_map(number(o.object, "ID", 1, UINT32_MAX))
 					       : map_by_name(o.object));
-		pin_all({{maps[0].fd, o.path, o.replace}}, o.access);
-		paths.push_back(o.path);
 	} else {
 		maps = maps_of_progs(find_progs(o), o);
-		pin_in(o.path, maps, o);
-		for (const Map &map : maps)
-			paths.push_back(o.path + "/" + pin_name(map));
+		check_pin_directory(o.path);
 	}
-	report(maps, paths, o);
+	for (const Map &map : maps)
+		pins.push_back({map.fd, one ? o.path : o.path + "/" + pin_name(map), o.replace});
+
+	std::function<void()> say;
+	if (o.json || o.verbose)
+		say = [&] { report(maps, pins, o); };
+	pin_all(pins, o.access, one ? "" : o.path, say);
 	return 0;
 }
 

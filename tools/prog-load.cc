@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -67,7 +68,7 @@ static void usage()
 	      "                            where they are the same; pin the others there\n"
 	      "  -m, --mode=MODE           mode of what is pinned, octal (default: 0600)\n"
 	      "  -o, --owner=USER[:GROUP]  owner of what is pinned (default: who runs this)\n"
-	      "  -r, --replace             replace what is pinned at PIN, atomically\n"
+	      "  -r, --replace             replace the program pinned at PIN, atomically\n"
 	      "  -v, --verbose             say what was done, and all that the verifier says;\n"
 	      "                            let libbpf speak\n"
 	      "  -h, --help                print this and exit\n"
@@ -476,7 +477,9 @@ static Function choose(const Elf &elf, const Options &o)
 		    (!f.in_text() || only_text || !o.section.empty() || !o.program.empty()))
 			fit.push_back(f);
 	if (all.empty())
-		fail(what, "there is no program in it: no function that is not static");
+		fail(what, elf.has_section(".symtab")
+				   ? "there is no program in it: no function that is not static"
+				   : "it has no symbols: llvm-strip -g leaves them");
 	if (fit.empty())
 		fail(what, "there is no such program; there is " + list(all));
 	if (fit.size() > 1)
@@ -501,14 +504,20 @@ static int listen(enum libbpf_print_level level, const char *format, va_list arg
 	return speak ? vfprintf(stderr, format, args) : 0;
 }
 
-// What libbpf has said last, but for that it gives up, without its end of line.
+// What libbpf has said last, without its end of line, and but for those of its words that
+// only say once more that it has failed. Empty: nothing else.
 static std::string libbpf_said()
 {
-	while (!warnings.empty() && warnings.back().starts_with("libbpf: failed to load object"))
-		warnings.pop_back();
-	if (warnings.empty())
-		return "libbpf does not say why";
-	return warnings.back().substr(0, warnings.back().find('\n'));
+	static constexpr std::string_view only_failed[] = {
+		"failed to load object", "': failed to load: ",
+		"': failed to prepare load attributes: ", "': BPF program load failed: "};
+
+	for (auto warning = warnings.rbegin(); warning != warnings.rend(); ++warning)
+		if (std::none_of(std::begin(only_failed), std::end(only_failed), [&](auto text) {
+			    return warning->find(text) != std::string::npos;
+		    }))
+			return warning->substr(0, warning->find('\n'));
+	return {};
 }
 
 static Object open_object(const Elf &elf, const Options &o)
@@ -527,8 +536,8 @@ static Object open_object(const Elf &elf, const Options &o)
 	opts.object_name = name.c_str();
 	struct bpf_object *object =
 		bpf_object__open_mem(elf.data().data(), elf.data().size(), &opts);
-	if (!object)
-		fail(what, libbpf_said());
+	if (std::string said = libbpf_said(); !object)
+		fail(what, said.empty() ? "libbpf does not say why" : said);
 	return Object(object);
 }
 
@@ -636,8 +645,7 @@ static const Type::Member *find_member(const Type &type, const std::string &name
 }
 
 // The type of the part that `path` names, "[2].member"; `bytes` become its own.
-static Type part(Type type, std::string_view path, std::span<unsigned char> &bytes,
-		 const std::string &what)
+static Type part(Type type, std::string_view path, std::span<unsigned char> &bytes)
 {
 	while (!path.empty()) {
 		size_t end = std::min(path.find_first_of(".[", 1), path.size());
@@ -647,20 +655,20 @@ static Type part(Type type, std::string_view path, std::span<unsigned char> &byt
 
 		if (path[0] == '[') {
 			if (type.kind != Type::Kind::Array || !step.ends_with(']'))
-				fail(what, quote(path) + " names no element of an array");
+				throw ValueError(quote(path) + " names no element of an array");
 			step.pop_back();
 			if (step.empty() || step.size() > 9 ||
 			    step.find_first_not_of("0123456789") != step.npos ||
 			    std::stoul(step) >= type.count)
-				fail(what, quote(step) + " is no index of its " +
-						   std::to_string(type.count) + " elements");
+				throw ValueError(quote(step) + " is no index of its " +
+						 std::to_string(type.count) + " elements");
 			next = type.members[0].type;
 			offset = std::stoul(step) * next.size;
 		} else {
 			const Type::Member *member =
 				step.empty() ? nullptr : find_member(type, step, offset);
 			if (!member)
-				fail(what, "it has no member " + quote(step));
+				throw ValueError("it has no member " + quote(step));
 			next = member->type;
 		}
 		type = std::move(next);
@@ -685,10 +693,11 @@ static void set_variable(struct bpf_object *object, const Setting &setting, cons
 		if (v.name != setting.variable.substr(0, end))
 			continue;
 		std::span<unsigned char> bytes = v.bytes;
-		Type type = part(read_type(btf, v.type), setting.variable.substr(end), bytes, what);
 		try {
+			Type type =
+				part(read_type(btf, v.type), setting.variable.substr(end), bytes);
 			parse(type, setting.value, bytes);
-		} catch (const ValueError &e) {
+		} catch (const std::runtime_error &e) {
 			fail(what, e.what());
 		}
 		if (v.constant && !is_volatile(btf, v.type))
@@ -770,6 +779,26 @@ static bool same_enum(const struct btf *a, const struct btf_type *ta, const stru
 	return true;
 }
 
+// What a kernel does not know, libbpf gives it as something else of that size: an enum of
+// 64 bits, before Linux 6.0, as a union of its names, floating point, before 5.13, as a
+// struct of nothing.
+static bool is_replaced(const struct btf *kernel, const struct btf_type *in_kernel,
+			const struct btf *obj, const struct btf_type *in_obj)
+{
+	if (in_kernel->size != in_obj->size)
+		return false;
+	if (btf_is_float(in_obj))
+		return btf_is_struct(in_kernel) && !btf_vlen(in_kernel);
+	if (!btf_is_enum64(in_obj) || !btf_is_union(in_kernel) ||
+	    btf_vlen(in_kernel) != btf_vlen(in_obj))
+		return false;
+	for (int i = 0; i < btf_vlen(in_obj); i++)
+		if (strcmp(btf__name_by_offset(kernel, btf_members(in_kernel)[i].name_off),
+			   btf__name_by_offset(obj, btf_enum64(in_obj)[i].name_off)) != 0)
+			return false;
+	return true;
+}
+
 // Whether two types are the same in their bytes, and in what they mean as far as BTF
 // says it: names of structs and typedefs do not count, those of their members do.
 // `where` becomes the member that differs.
@@ -781,13 +810,17 @@ static bool same_type(const struct btf *a, __u32 a_id, const struct btf *b, __u3
 
 	if (byte_order(a, ta) != byte_order(b, tb) || depth > 32)
 		return false;
-	if (!ta || !tb || btf_kind(ta) != btf_kind(tb))
+	if (!ta || !tb)
 		return ta == tb;
+	if (btf_kind(ta) != btf_kind(tb))
+		return is_replaced(a, ta, b, tb);
 	switch (btf_kind(ta)) {
 	case BTF_KIND_INT:
 		return ta->size == tb->size && btf_int_bits(ta) == btf_int_bits(tb) &&
 		       (btf_int_encoding(ta) & ~BTF_INT_CHAR) ==
 			       (btf_int_encoding(tb) & ~BTF_INT_CHAR);
+	case BTF_KIND_FLOAT:
+		return ta->size == tb->size;
 	case BTF_KIND_ENUM:
 	case BTF_KIND_ENUM64:
 		return same_enum(a, ta, b, tb);
@@ -1001,9 +1034,9 @@ static std::string why_rejected(std::string_view log)
 
 constexpr size_t last_lines = 10; // of the verifier, without --verbose
 
-[[noreturn]] static void rejected(const std::string &what, const char *log)
+[[noreturn]] static void rejected(const std::string &what, std::string_view log,
+				  const std::vector<std::string> &lines)
 {
-	std::vector<std::string> lines = verifier_lines(log);
 	size_t from = speak || lines.size() < last_lines ? 0 : lines.size() - last_lines;
 	std::string text = "rejected by the verifier" + why_rejected(log);
 
@@ -1026,15 +1059,16 @@ static void load(struct bpf_object *object, struct bpf_program *program, const O
 	int err = bpf_object__load(object);
 	if (!err)
 		return;
-	if (log[0])
-		rejected(what, log.get());
+	if (std::vector<std::string> lines = verifier_lines(log.get()); !lines.empty())
+		rejected(what, log.get(), lines);
 	if (err == -EPERM)
 		fail(EPERM, what,
 		     "needs CAP_BPF and, for its type, CAP_NET_ADMIN or CAP_PERFMON; before Linux "
 		     "5.11 also memory to lock: ulimit -l");
+	std::string said = libbpf_said();
 	char reason[128];
-	libbpf_strerror(err, reason, sizeof(reason));
-	fail(what, std::string(reason) + " (" + libbpf_said() + ")");
+	libbpf_strerror(err == -enotsupp ? -EOPNOTSUPP : err, reason, sizeof(reason));
+	fail(what, reason + (said.empty() ? "" : " (" + said + ")"));
 }
 
 static Fd duplicate(int fd)
@@ -1044,6 +1078,18 @@ static Fd duplicate(int fd)
 	if (!copy)
 		fail(errno, "duplicate a file descriptor");
 	return copy;
+}
+
+static void report(const Fd &program, const std::vector<Map> &maps, const Options &o)
+{
+	struct bpf_prog_info info = prog_info(program);
+
+	for (const Map &map : maps)
+		printf("map %u %s '%s'\n", map_info(map.fd).id,
+		       map.reused ? "reused from" : "pinned at", map.path.c_str());
+	printf("program %u, %s, pinned at '%s'\n", info.id, prog_type_name(info.type).c_str(),
+	       o.pin.c_str());
+	flush_stdout();
 }
 
 // Pins the program and the new maps: all or none.
@@ -1059,18 +1105,10 @@ static void pin(const Fd &program, std::vector<Map> &maps, const Options &o)
 	}
 	// Last: whoever finds it, finds its maps.
 	pins.push_back({program, o.pin, o.replace});
-	pin_all(pins, o.access, o.maps);
-}
-
-static void report(const Fd &program, const std::vector<Map> &maps, const Options &o)
-{
-	struct bpf_prog_info info = prog_info(program);
-
-	for (const Map &map : maps)
-		printf("map %u %s '%s'\n", map_info(map.fd).id,
-		       map.reused ? "reused from" : "pinned at", map.path.c_str());
-	printf("program %u, %s, pinned at '%s'\n", info.id, prog_type_name(info.type).c_str(),
-	       o.pin.c_str());
+	std::function<void()> say;
+	if (o.verbose)
+		say = [&] { report(program, maps, o); };
+	pin_all(pins, o.access, o.maps, say);
 }
 
 static int prog_load(int argc, char **argv)
@@ -1085,6 +1123,9 @@ static int prog_load(int argc, char **argv)
 	Elf elf(o.object);
 	Function function = choose(elf, o);
 	check_pin_path(o.pin, o.replace);
+	// A link or a map that nobody else holds would be gone.
+	if (o.replace && access(o.pin.c_str(), F_OK) == 0)
+		open_pinned(Kind::Prog, o.pin);
 	if (!o.maps.empty())
 		check_pin_directory(o.maps);
 
@@ -1102,10 +1143,7 @@ static int prog_load(int argc, char **argv)
 	std::vector<Map> maps = reuse_maps(object.get(), o);
 	load(object.get(), program, o);
 
-	Fd fd = duplicate(bpf_program__fd(program));
-	pin(fd, maps, o);
-	if (o.verbose)
-		report(fd, maps, o);
+	pin(duplicate(bpf_program__fd(program)), maps, o);
 	return 0;
 }
 

@@ -497,6 +497,7 @@ static std::vector<Deed> detach(const Options &o, const Device &dev)
 static void report(const Options &o, const Device &dev, const std::vector<Deed> &deeds)
 {
 	nlohmann::ordered_json list = nlohmann::ordered_json::array();
+	std::string done;
 
 	for (const Deed &deed : deeds) {
 		nlohmann::ordered_json json = {{"devname", dev.name},
@@ -524,11 +525,14 @@ static void report(const Options &o, const Device &dev, const std::vector<Deed> 
 			list.push_back(json);
 		else
 			puts(text.c_str());
+		done += (done.empty() ? "" : ", ") + text;
 	}
 	if (o.json)
 		puts(list.dump(o.pretty ? 4 : -1, ' ', false,
 			       nlohmann::json::error_handler_t::replace)
 			     .c_str());
+	// Packets go that way already: this is not taken back.
+	flush_stdout("but it is done: " + done);
 }
 
 static int xdp_attach(int argc, char **argv)

@@ -2,6 +2,8 @@
 #include "cli.h"
 
 #include <bpf/libbpf.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
@@ -112,8 +114,24 @@ static int misuse()
 	return 2;
 }
 
+void flush_stdout(const std::string &cause)
+{
+	if (fflush(stdout) || ferror(stdout))
+		fail(errno, "write to standard output", cause);
+}
+
+// Where standard input, output or error is closed, what is opened next would be taken
+// for it. Now /dev/null is there, the wrong way round: to use it is EBADF, as before.
+static void fill_standard_fds()
+{
+	for (int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int run(const char *name, int (*body)(int argc, char **argv), int argc, char **argv)
 {
+	fill_standard_fds();
 	name_ = name;
 	if (argc > 0)
 		argv[0] = name_.data(); // getopt_long() begins its messages with it
@@ -122,8 +140,7 @@ int run(const char *name, int (*body)(int argc, char **argv), int argc, char **a
 	try {
 		int status = body(argc, argv);
 
-		if (fflush(stdout) || ferror(stdout))
-			fail(errno, "write to standard output");
+		flush_stdout();
 		return status;
 	} catch (const UsageError &e) {
 		fprintf(stderr, "%s: %s\n", name, e.what());

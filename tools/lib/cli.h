@@ -44,6 +44,10 @@ std::string not_empty(const std::string &text, const std::string &option);
 // throws into one line and an exit status, and see that stdout was written.
 int run(const char *name, int (*body)(int argc, char **argv), int argc, char **argv);
 
+// See that what was printed is written, as run() does at the end: where a failure is
+// still to be undone, or `cause` is to say what it does not undo.
+void flush_stdout(const std::string &cause = {});
+
 // Let libbpf say what it wants to, on stderr: --verbose.
 void let_libbpf_speak();
 

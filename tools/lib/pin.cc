@@ -478,7 +478,7 @@ static void move_pin(const std::string &temporary, const std::string &path, bool
 }
 
 static void make_and_move(const std::vector<Pin> &pins, const Access &access, Move &move,
-			  const Guard &guard)
+			  const Guard &guard, const std::function<void()> &report)
 {
 	for (const Pin &pin : pins)
 		check_pin_path(pin.path, pin.replace);
@@ -491,16 +491,19 @@ static void make_and_move(const std::vector<Pin> &pins, const Access &access, Mo
 	guard.finish(move);
 	for (size_t i = 0; i < pins.size(); i++)
 		move_pin(move.temporary(i), pins[i].path, pins[i].replace);
+	if (report)
+		report();
 	move.finish();
 }
 
-void pin_all(const std::vector<Pin> &pins, const Access &access, const std::string &dir)
+void pin_all(const std::vector<Pin> &pins, const Access &access, const std::string &dir,
+	     const std::function<void()> &report)
 {
 	bool new_dir = !dir.empty() && ::access(dir.c_str(), F_OK) != 0;
 
 	// The kernel makes one pin in one step, where it needs no more.
 	if (pins.size() == 1 && !new_dir && !pins[0].replace && !access.mode && !access.uid &&
-	    !access.gid) {
+	    !access.gid && !report) {
 		check_pin_path(pins[0].path, false);
 		pin_at(pins[0], pins[0].path);
 		return;
@@ -511,7 +514,7 @@ void pin_all(const std::vector<Pin> &pins, const Access &access, const std::stri
 	if (new_dir && mkdir(dir.c_str(), 0755))
 		fail(errno, "make directory " + quote(dir));
 	try {
-		make_and_move(pins, access, move, guard);
+		make_and_move(pins, access, move, guard, report);
 	} catch (...) {
 		guard.undo();
 		move.undo();

@@ -5,6 +5,7 @@
 #include <linux/bpf.h>
 #include <sys/types.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -69,8 +70,10 @@ struct Pin {
 // Pin all of them, or none, even if this process is killed meanwhile: a child of it
 // then finishes or undoes what was begun. A name that is taken is an error, or is
 // replaced atomically. The pins appear with their access rights already on them. Where
-// `dir` is given and is not there, it is made first.
-void pin_all(const std::vector<Pin> &pins, const Access &access, const std::string &dir = {});
+// `dir` is given and is not there, it is made first. `report` is called when all are in
+// place: what it throws undoes them, too.
+void pin_all(const std::vector<Pin> &pins, const Access &access, const std::string &dir = {},
+	     const std::function<void()> &report = {});
 
 // Fail, before anything is done, where pin_all() could not pin at `path`, or could
 // neither pin in `dir` nor make it.

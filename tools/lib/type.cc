@@ -191,7 +191,8 @@ static Kind struct_kind(const Type &type)
 
 static Type read_struct(const struct btf *btf, const struct btf_type *t, int depth)
 {
-	std::string what = "read type " + quote(name_of(btf, t->name_off));
+	std::string what = t->name_off ? "read type " + quote(name_of(btf, t->name_off))
+				       : "read a type without a name";
 	Type type;
 
 	type.size = t->size;
