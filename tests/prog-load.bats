@@ -708,8 +708,12 @@ theirs_stays() {
 @test "a step of pinning that fails is undone: maps, directory and all" {
 	local obj=$BATS_FILE_TMPDIR/shared.o step last
 	requires root cmd:strace
-	# The last bpf(2) of all pins the program; then three pins get their mode, and are moved.
-	strace -qq -o "$BATS_TEST_TMPDIR/log" -e trace=bpf prog-load --maps "$BPFFS/dir" "$obj" "$BPFFS/pin"
+	# The last bpf(2) of all pins the program; then three pins get their mode, and are moved:
+	# the program's at last, so that who finds it, finds its maps.
+	strace -qq -o "$BATS_TEST_TMPDIR/log" -e trace=bpf,renameat2 \
+		prog-load --maps "$BPFFS/dir" "$obj" "$BPFFS/pin"
+	grep '^renameat2' "$BATS_TEST_TMPDIR/log" | tail -n 1 | grep -q "\"$BPFFS/pin\", RENAME_NOREPLACE) *= 0"
+	sed -i '/^renameat2/d' "$BATS_TEST_TMPDIR/log"
 	last=$(grep -c '^bpf(' "$BATS_TEST_TMPDIR/log")
 	grep -n '^bpf(BPF_OBJ_PIN' "$BATS_TEST_TMPDIR/log" | tail -n 1 | grep -q "^$last:"
 	rm -r "$BPFFS/dir" "$BPFFS/pin"

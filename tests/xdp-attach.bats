@@ -254,7 +254,7 @@ has() {
 	[ ! -e "$BPFFS/link" ]
 	ip -n "$ns" link add veth2 type veth
 	goes veth2 --detach
-	[ "$(cat "$OUT.err")" = "xdp-attach: detach the XDP program of 'veth2': there is none" ]
+	[ "$(cat "$OUT.err")" = "xdp-attach: query the XDP program of 'veth2': No such device" ]
 }
 
 @test "xdp-attach: PROG is not an XDP program" {
@@ -494,6 +494,23 @@ meanwhile() {
 	has "$ns" lo "generic $three"
 }
 
+@test "xdp-attach: replaced between the look and --detach: what is there now stays" {
+	requires root cmd:strace
+	netns ns
+	programs one two
+	local ip=(in_ns "$ns" ip -force link set dev lo xdpgeneric pinned) option
+	for option in "" "--expect $BPFFS/one"; do
+		"${ip[@]}" "$BPFFS/one"
+		# shellcheck disable=SC2086 # an option and its argument
+		nth_call sendto "$SETLINK" -n "$ns" -d $option lo
+		"${ip[@]}" "$BPFFS/one"
+		# shellcheck disable=SC2086
+		meanwhile sendto $((NTH - 1)) "${ip[@]}" "$BPFFS/two" -- -n "$ns" -d $option lo
+		[[ $(cat "$OUT.err") == "xdp-attach: detach the XDP program of 'lo': File exists ("*"does not match expected"* ]]
+		has "$ns" lo "generic $two"
+	done
+}
+
 @test "xdp-attach: the same of a link" {
 	requires root cmd:strace
 	netns ns
@@ -613,7 +630,7 @@ meanwhile() {
 
 @test "xdp-attach: --link cannot be pinned: nothing is attached, mounted or replaced" {
 	local dir=$BATS_TEST_TMPDIR/dir
-	requires root
+	requires root cmd:strace
 	netns ns
 	programs one
 	mkdir "$dir"
@@ -627,6 +644,10 @@ meanwhile() {
 	refused "pin '$BPFFS/my.link': bpffs allows no dot in a name" \
 		-n "$ns" -l "$BPFFS/my.link" lo "$BPFFS/one"
 	has "$ns" lo ""
+	# Nor was it for a moment.
+	run -1 strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=bpf xdp-attach -n "$ns" -l "$dir/link" lo "$BPFFS/one"
+	grep -q BPF_OBJ_GET "$BATS_TEST_TMPDIR/trace"
+	run ! grep BPF_LINK_CREATE "$BATS_TEST_TMPDIR/trace"
 	[ -z "$(ls -A "$dir")" ]
 	[ "$(stat -f -c %T "$dir")" = "$(stat -f -c %T "$BATS_RUN_TMPDIR")" ]
 }

@@ -199,9 +199,6 @@ public:
 				get<Elf64_Shdr>(data_, header_.e_shoff + i * sizeof(Elf64_Shdr)));
 		if (header_.e_shstrndx >= sections_.size())
 			damaged();
-		for (const Elf64_Shdr &section : sections_)
-			if (section.sh_type != SHT_NOBITS)
-				contents(section);
 	}
 
 	const std::string &data() const

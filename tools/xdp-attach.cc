@@ -240,11 +240,16 @@ static Device find_device(const Options &o)
 // offloaded one beside it.
 static std::vector<Hook> attached(const Device &dev)
 {
+	std::string what = "query the XDP program of " + quote(dev.name);
 	LIBBPF_OPTS(bpf_xdp_query_opts, xdp);
 	std::vector<Hook> hooks;
+	char name[IF_NAMESIZE];
 
 	if (int err = bpf_xdp_query(dev.ifindex, 0, &xdp))
-		fail(-err, "query the XDP program of " + quote(dev.name));
+		fail(-err, what);
+	// Only newer libbpfs (1.5) say so themselves.
+	if (!if_indextoname(dev.ifindex, name))
+		fail(ENODEV, what);
 	for (const Mode *mode : {&native, &generic, &offloaded})
 		if (__u32 id = xdp.*mode->prog_id)
 			hooks.push_back({mode, id, Fd(bpf_prog_get_fd_by_id(id))});
