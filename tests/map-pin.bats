@@ -652,6 +652,9 @@ fails_over_pins() {
 	done
 	run -0 map-pin -j map "$(field map "$BPFFS/dir/ringbuf" id)" "$BPFFS/one"
 	[ "$output" = "[{\"id\":$(field map "$BPFFS/one" id),\"name\":\"ringbuf\",\"pinned\":\"$BPFFS/one\"}]" ]
+	# A name that is no UTF-8, which JSON has to be.
+	run -0 --separate-stderr map-pin -j map "$(field map "$BPFFS/one" id)" "$BPFFS/"$'x\xff'
+	[[ $output == *$'/x\xef\xbf\xbd"}]' ]]
 	# Nothing is said of what failed.
 	refused "pin '$BPFFS/one': File exists" -j map "$(field map "$BPFFS/one" id)" "$BPFFS/one"
 }

@@ -273,7 +273,9 @@ static void report(const std::vector<Map> &maps, const std::vector<Pin> &pins, c
 			printf("map %u pinned at '%s'\n", maps[i].id, path.c_str());
 	}
 	if (o.json)
-		puts(list.dump(o.pretty ? 4 : -1).c_str());
+		puts(list.dump(o.pretty ? 4 : -1, ' ', false,
+			       nlohmann::json::error_handler_t::replace)
+			     .c_str());
 	flush_stdout();
 }
 
