@@ -298,6 +298,7 @@ static int map_pin(int argc, char **argv)
 		maps = maps_of_progs(find_progs(o), o);
 		check_pin_directory(o.path);
 	}
+	pins.reserve(maps.size());
 	for (const Map &map : maps)
 		pins.push_back({map.fd, one ? o.path : o.path + "/" + pin_name(map), o.replace});
 
