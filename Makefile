@@ -25,6 +25,8 @@ OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c))
 TOOLS   := $(patsubst tools/%.cc,build/%,$(wildcard tools/*.cc))
 LIB     := $(patsubst tools/lib/%.cc,build/obj/lib/%.o,$(wildcard tools/lib/*.cc))
 FIXTURES := $(patsubst tests/fixtures/%.cc,build/obj/tests/%,$(wildcard tests/fixtures/*.cc))
+BENCH   := $(patsubst tests/bench/%.bpf.c,build/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
+	   $(patsubst tests/bench/%.cc,build/bench/%,$(wildcard tests/bench/*.cc))
 MAN     := $(wildcard tools/man/*.8)
 COMPLETIONS := $(PREFIX)/share/bash-completion/completions
 
@@ -41,7 +43,7 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all fixtures deps demo test vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
+.PHONY: all fixtures bench-programs deps bench-deps demo test bench vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
 
 all: $(OBJECTS) $(TOOLS)
 
@@ -79,7 +81,21 @@ build/obj/tests/%: tests/fixtures/%.cc build/obj/lib.a
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
--include $(wildcard build/obj/*.d build/obj/lib/*.d)
+# What make bench compares with, and makes its traffic by.
+bench-programs: $(BENCH)
+
+build/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call msg,BPF,$@)
+	@mkdir -p build/bench build/obj/bench
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF build/obj/bench/$*.o.d -c $< -o $@
+
+build/bench/%: tests/bench/%.cc build/obj/lib.a
+	$(call msg,CXX,$@)
+	@mkdir -p build/bench build/obj/bench
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -MF build/obj/bench/$*.d $(LDFLAGS) \
+		$(filter-out %.h,$^) $(LDLIBS) -o $@
+
+-include $(wildcard build/obj/*.d build/obj/lib/*.d build/obj/bench/*.d)
 
 ## What needs root says so. Each of the following installs what it lacks first.
 deps:
@@ -94,6 +110,15 @@ test:
 	$(Q)vagrant/provision.sh build demo test lint
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all fixtures
 	$(Q)tests/run $(TESTS)
+
+bench-deps:
+	$(Q)vagrant/provision.sh build demo bench
+
+# It measures what there is, and says what is missing: bench-deps installs that.
+bench:
+	$(Q)vagrant/provision.sh build demo
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all bench-programs
+	$(Q)exec tests/bench/run $(GROUP)
 
 # The slow ones: other kernels, other releases, a real Vagrant VM.
 vmtest:
@@ -141,6 +166,9 @@ help:
 	@echo 'make deps         install what building, demo, tests and lint need (root)'
 	@echo 'make demo         play the walkthroughs of vagrant/ and show their proofs (root)'
 	@echo 'make test         run the test suite; TESTS="tests/NAME.bats ..." for some (root)'
+	@echo 'make bench        measure the kit beside what else there is; GROUP="drop ..." for some,'
+	@echo '                  ROUNDS=N for more or fewer than 5; build/bench.json has all of it (root)'
+	@echo 'make bench-deps   install what it compares with (root)'
 	@echo 'make vmtest       run suite and walkthroughs on each kernel from 5.10 on, in VMs; KERNEL=6.1'
 	@echo '                  for one; FRESH=1 for a fresh Debian 12 and 13 and the two commands (root)'
 	@echo 'make distrotest   build, test and load on other releases and with other compilers (root)'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Install what is missing on a Debian 12 or 13 machine, as root:
-#   provision.sh [build] [demo] [test] [lint] [vm] [vagrant]
+#   provision.sh [build] [demo] [test] [lint] [vm] [vagrant] [bench]
 # Does nothing, and needs neither root nor a network, where all of it is there.
 #   provision.sh demo-vm
 # makes the machine the demo VM; the Vagrantfile calls it so. What is there is left alone.
@@ -13,6 +13,7 @@ test='bats clang-19 ethtool git libxdp1 mandoc openssh-client python3-scapy stra
 vm='busybox-static cpio e2fsprogs kmod mmdebstrap openssh-client qemu-system-x86 qemu-utils
 	xz-utils zstd'
 vagrant='slirp4netns'
+bench='ethtool gnuplot-nox iptables nftables valgrind xdp-tools'
 lint='clang-format clang-tidy shellcheck mandoc git vagrant vagrant-libvirt'
 
 # die TEXT: why it failed, in one line.
@@ -96,11 +97,12 @@ for set in "$@"; do
 	lint) wanted="$wanted $lint" ;;
 	vm) wanted="$wanted $vm" ;;
 	vagrant) wanted="$wanted $vagrant" ;;
+	bench) wanted="$wanted $bench" ;;
 	*) wanted= && break ;;
 	esac
 done
 if [ -z "$wanted" ]; then
-	echo 'Usage: provision.sh [build] [demo] [test] [lint] [vm] [vagrant] | demo-vm' >&2
+	echo 'Usage: provision.sh [build] [demo] [test] [lint] [vm] [vagrant] [bench] | demo-vm' >&2
 	exit 2
 fi
 # shellcheck disable=SC2086 # a list of names

@@ -1,0 +1,81 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Block TCP port 8080."""
+from lab import BUILD, CONTROLS, OURS, Row, Section, Wire, Wrong, load, need, syn
+
+TITLE = "Block TCP port 8080, against a SYN flood to it from random addresses"
+
+
+def xdp(obj, mode="xdpdrv"):
+    def set_up(wire):
+        wire.far(["ip", "link", "set", "veth0", mode, "pinned", load(obj)])
+    return set_up
+
+
+def xdp_filter(options=""):
+    def set_up(wire):
+        need("xdp-filter", "xdp-tools")
+        wire.far(f"xdp-filter load --mode native {options} veth0")
+        wire.far("xdp-filter port --proto tcp --mode dst 8080")
+    return set_up
+
+
+def tc(wire):
+    wire.far("tc qdisc add dev veth0 clsact")
+    wire.far(["tc", "filter", "add", "dev", "veth0", "ingress", "bpf", "direct-action", "obj",
+              OURS / "tc_drop.bpf.o", "sec", "tc"])
+
+
+def nft(table, chain, rule="tcp dport 8080 drop"):
+    def set_up(wire):
+        need("nft", "nftables")
+        wire.far("nft -f -", f"table {table} bench {{ chain bench {{ type filter hook {chain}; {rule}\n}}\n}}")
+    return set_up
+
+
+def iptables(table, chain):
+    def set_up(wire):
+        need("iptables", "iptables")
+        wire.far(f"iptables -w -t {table} -A {chain} -p tcp --dport 8080 -j DROP")
+    return set_up
+
+
+def flood(set_up, blocks=True, controls=True):
+    """Packets a second, once it is certain that the filter does what it should.
+
+    What got through is what the host's network stack has delivered, whoever has dropped the rest.
+    """
+    def measure():
+        with Wire() as wire:
+            set_up(wire)
+            before = wire.snmp("Ip", "InDelivers")
+            if controls:
+                wire.flood(syn(8081), CONTROLS)
+                passed = wire.snmp("Ip", "InDelivers") - before
+                if passed != CONTROLS:
+                    raise Wrong(f"of {CONTROLS} packets to port 8081 {passed} got through")
+                before += passed
+            packets, rate = wire.flood(syn(8080))
+            through = wire.snmp("Ip", "InDelivers") - before
+            if through != (0 if blocks else packets):
+                raise Wrong(f"of {packets} packets to port 8080 {through} got through")
+            return rate / 1e6
+    return measure
+
+
+SECTIONS = [
+    Section("SYN flood, dropped", "M packets/s", [
+        Row("xdp_drop.o, native", flood(xdp(BUILD / "xdp_drop.o"))),
+        Row("only XDP_DROP, native: the limit", flood(xdp(OURS / "only_drop.bpf.o"), controls=False)),
+        Row("the least filter, native", flood(xdp(OURS / "seed_drop.bpf.o")), goal=0.95),
+        Row("xdp-filter, native", flood(xdp_filter()), goal=1.2),
+        Row("xdp-filter, native, only its TCP part", flood(xdp_filter("--features tcp"))),
+        Row("xdp_drop.o, generic", flood(xdp(BUILD / "xdp_drop.o", "xdpgeneric"))),
+        Row("tc clsact, eBPF", flood(tc)),
+        Row("nft netdev ingress", flood(nft("netdev", "ingress device veth0 priority 0")), goal=3),
+        Row("nft inet prerouting, raw", flood(nft("inet", "prerouting priority raw")), goal=3),
+        Row("iptables raw PREROUTING", flood(iptables("raw", "PREROUTING")), goal=3),
+        Row("iptables filter INPUT", flood(iptables("filter", "INPUT"))),
+        Row("no filter", flood(lambda wire: None, blocks=False)),
+    ]),
+]

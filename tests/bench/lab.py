@@ -1,0 +1,194 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""What the groups measure with: two hosts on a wire, floods, and the kernel's own counters.
+
+All of it is in the namespaces that `run` has made: nothing can be left behind.
+"""
+import dataclasses
+import ipaddress
+import itertools
+import json
+import os
+import pathlib
+import re
+import shlex
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+PROJECT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = PROJECT / "build"
+OURS = BUILD / "bench"  # what tests/bench/ is built into
+PINS = pathlib.Path("/sys/fs/bpf")  # a bpffs of this run
+CPU = 0  # where floods are made and received
+
+MS = int(os.environ.get("MS", 500))  # how long a flood lasts at most
+PACKETS = int(os.environ.get("PACKETS", 100_000_000))  # and of how many packets it is
+
+SOURCES = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for benchmarks
+MAC = {"near": "02:00:00:00:00:01", "far": "02:00:00:00:00:02"}
+ADDRESS = {"near": "10.9.0.1", "far": "10.9.0.2"}
+CONTROLS = 1000  # packets that every filter must let through
+
+
+@dataclasses.dataclass
+class Row:
+    """Something that is measured: measure() returns a number, or a number and further columns."""
+    name: str
+    measure: Callable
+    goal: float | None = None  # how many times as fast as this the first row has to be
+
+
+@dataclasses.dataclass
+class Section:
+    """What is compared: the first row, ours, with all others."""
+    title: str
+    unit: str
+    rows: list[Row]
+    less: bool = False  # the less, the better
+    compared: bool = True
+
+
+class Missing(Exception):
+    """The row cannot be measured here, and why."""
+
+
+class Wrong(Exception):
+    """What was measured does not do what it should."""
+
+
+def run(command, where=None, stdin=None):
+    """Run a command line, in the netns `where`. Returns what it says."""
+    argv = shlex.split(command) if isinstance(command, str) else [str(arg) for arg in command]
+    if where:
+        argv = ["nsenter", f"--net=/run/netns/{where}", *argv]
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
+        raise Wrong(f"{shlex.join(argv)}: {done.returncode}: {said[-1]}")
+    return done.stdout
+
+
+def poll(get, expected, seconds=2):
+    """Wait until get() returns what is expected. Returns what it returned last."""
+    deadline = time.monotonic() + seconds
+    while (got := get()) != expected and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return got
+
+
+def need(command, package):
+    """Where the command is missing, the row says which package has it."""
+    if not shutil.which(command):
+        raise Missing(f"missing: {package}")
+
+
+_names = itertools.count()
+
+
+def load(obj, *args):
+    """Load an object's program by prog-load. Returns its pin."""
+    pin = PINS / f"prog{next(_names)}"
+    run([BUILD / "prog-load", *args, obj, pin])
+    return pin
+
+
+# ---- frames
+
+
+def _words(data):
+    return sum(struct.unpack(f"={len(data) // 2}H", data))
+
+
+def frame(protocol, payload):
+    """An Ethernet frame with IPv4 to the far host, and what flood.bpf.c has to know of it.
+
+    It has neither source address and port, nor checksums of the IPv4 and TCP headers.
+    """
+    daddr = ipaddress.ip_address(ADDRESS["far"]).packed
+    header = struct.pack("!BBHHHBBH4x4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, daddr)
+    ethernet = bytes.fromhex((MAC["far"] + MAC["near"]).replace(":", "") + "0800")
+    pseudo = struct.pack("!4sHH", daddr, protocol, len(payload))
+    return ethernet + header + payload, {"ip_sum": _words(header), "tcp_sum": _words(pseudo + payload)}
+
+
+def syn(port):
+    return frame(6, struct.pack("!2xHIIHHHH", port, 1, 0, 5 << 12 | 2, 64240, 0, 0))
+
+
+def echo_request():
+    payload = struct.pack("!BBHHH", 8, 0, 0, 7, 1) + bytes(48)
+    checksum = _words(payload)
+    checksum = ~((checksum & 0xffff) + (checksum >> 16)) & 0xffff
+    return frame(1, payload[:2] + struct.pack("=H", checksum) + payload[4:])
+
+
+# ---- two hosts
+
+
+class Wire:
+    """The hosts "near", which sends, and "far", which receives, on both ends of a veth pair.
+
+    Frames are taken at the far end by NAPI, as from a network card; what comes back is dropped
+    at the near end. What is set up on them ends with them.
+    """
+
+    def __enter__(self):
+        batch = []
+        for host in MAC:
+            run(f"ip netns add {host}")
+        batch = ["link add veth0 address {near} type veth peer name veth0 address {far} netns far".format(**MAC)]
+        run(["ip", "-n", "near", *batch[0].split()])
+        for host, other in (("near", "far"), ("far", "near")):
+            run(["nsenter", f"--net=/run/netns/{host}", "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
+                 "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.veth0.rp_filter=0"])
+            run(f"ip -n {host} -batch -", stdin=f"""
+                link set lo up
+                address add {ADDRESS[host]}/24 dev veth0
+                link set veth0 up
+                neighbour replace {ADDRESS[other]} lladdr {MAC[other]} dev veth0
+                route add default via {ADDRESS[other]}
+                """)
+        run("ethtool -K veth0 gro on", "far")
+        run(["ip", "link", "set", "veth0", "xdpdrv", "obj", OURS / "only_drop.bpf.o", "sec", "xdp"], "near")
+        return self
+
+    def __exit__(self, *exception):
+        for host in MAC:
+            run(f"ip netns del {host}")
+
+    def far(self, command, stdin=None):
+        return run(command, "far", stdin)
+
+    def near(self, command, stdin=None):
+        return run(command, "near", stdin)
+
+    def received(self):
+        """How many packets have come in by the far end, whatever became of them."""
+        return json.loads(run("ip -n far -j -s link show veth0"))[0]["stats64"]["rx"]["packets"]
+
+    def snmp(self, protocol, counter):
+        """A counter of the far host's own network stack."""
+        names, values = re.findall(rf"^{protocol}: (.*)$", self.far("cat /proc/net/snmp"), re.M)
+        return int(values.split()[names.split().index(counter)])
+
+    def flood(self, frame, packets=PACKETS):
+        """Send frames from random addresses. Returns how many came, and how many a second."""
+        data, sums = frame
+        maps = PINS / f"maps{next(_names)}"
+        variables = {"network": int.from_bytes(SOURCES.network_address.packed, sys.byteorder),
+                     "hosts": int.from_bytes(SOURCES.hostmask.packed, sys.byteorder), **sums}
+        prog = load(OURS / "flood.bpf.o", "--maps", maps,
+                    *(word for name, value in variables.items() for word in ("--set", f"{name}={value}")))
+        before = self.received()
+        # Before all else that runs on this CPU.
+        said = self.near(["chrt", "-f", 1, "taskset", "-c", CPU, OURS / "flood", prog, maps / "sent",
+                          "veth0", data.hex(), packets, MS])
+        sent, timed, ns = map(int, said.split())
+        came = poll(lambda: self.received() - before, sent)
+        if not 0.99 * sent <= came <= sent:
+            raise Wrong(f"{sent} packets sent, {came} came")
+        return came, timed / (ns / 1e9) if ns else 0
