@@ -24,9 +24,12 @@ BUILD = PROJECT / "build"
 OURS = BUILD / "bench"  # what tests/bench/ is built into
 PINS = pathlib.Path("/sys/fs/bpf")  # a bpffs of this run
 CPU = 0  # where floods are made and received
+READER_CPU = min(1, os.cpu_count() - 1)  # where events are read
 
 MS = int(os.environ.get("MS", 500))  # how long a flood lasts at most
 PACKETS = int(os.environ.get("PACKETS", 100_000_000))  # and of how many packets it is
+
+PINGS = int(os.environ.get("PINGS", 1000))  # at a low rate
 
 SOURCES = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for benchmarks
 MAC = {"near": "02:00:00:00:00:01", "far": "02:00:00:00:00:02"}
@@ -72,6 +75,11 @@ def run(command, where=None, stdin=None):
     return done.stdout
 
 
+def first(command, cpu):
+    """The command line to run this on that CPU, before all else that wants to run there."""
+    return [str(word) for word in ("chrt", "-f", 1, "taskset", "-c", cpu, *command)]
+
+
 def poll(get, expected, seconds=2):
     """Wait until get() returns what is expected. Returns what it returned last."""
     deadline = time.monotonic() + seconds
@@ -86,13 +94,14 @@ def need(command, package):
         raise Missing(f"missing: {package}")
 
 
-_names = itertools.count()
+_numbers = itertools.count()
 
 
 def load(obj, *args):
-    """Load an object's program by prog-load. Returns its pin."""
-    pin = PINS / f"prog{next(_names)}"
-    run([BUILD / "prog-load", *args, obj, pin])
+    """Load an object's program by prog-load. Returns its pin, beside which are those of its maps."""
+    pin = PINS / str(next(_numbers)) / "prog"
+    pin.parent.mkdir()
+    run([BUILD / "prog-load", "--maps", pin.parent, *args, obj, pin])
     return pin
 
 
@@ -133,18 +142,18 @@ class Wire:
     """The hosts "near", which sends, and "far", which receives, on both ends of a veth pair.
 
     Frames are taken at the far end by NAPI, as from a network card; what comes back is dropped
-    at the near end. What is set up on them ends with them.
+    at the near end. What is set up on them, and all that is pinned meanwhile, ends with them.
     """
 
     def __enter__(self):
-        batch = []
+        run(["mount", "-t", "bpf", "-o", "mode=700", "hookset-bench", PINS])
         for host in MAC:
             run(f"ip netns add {host}")
-        batch = ["link add veth0 address {near} type veth peer name veth0 address {far} netns far".format(**MAC)]
-        run(["ip", "-n", "near", *batch[0].split()])
+        run(f"ip -n near link add veth0 address {MAC['near']} type veth "
+            f"peer name veth0 address {MAC['far']} netns far")
         for host, other in (("near", "far"), ("far", "near")):
-            run(["nsenter", f"--net=/run/netns/{host}", "sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1",
-                 "net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.veth0.rp_filter=0"])
+            run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv4.conf.all.rp_filter=0 "
+                "net.ipv4.conf.veth0.rp_filter=0", host)
             run(f"ip -n {host} -batch -", stdin=f"""
                 link set lo up
                 address add {ADDRESS[host]}/24 dev veth0
@@ -153,12 +162,13 @@ class Wire:
                 route add default via {ADDRESS[other]}
                 """)
         run("ethtool -K veth0 gro on", "far")
-        run(["ip", "link", "set", "veth0", "xdpdrv", "obj", OURS / "only_drop.bpf.o", "sec", "xdp"], "near")
+        self.near(["ip", "link", "set", "veth0", "xdpdrv", "obj", OURS / "only_drop.bpf.o", "sec", "xdp"])
         return self
 
     def __exit__(self, *exception):
         for host in MAC:
             run(f"ip netns del {host}")
+        run(["umount", PINS])
 
     def far(self, command, stdin=None):
         return run(command, "far", stdin)
@@ -178,15 +188,12 @@ class Wire:
     def flood(self, frame, packets=PACKETS):
         """Send frames from random addresses. Returns how many came, and how many a second."""
         data, sums = frame
-        maps = PINS / f"maps{next(_names)}"
         variables = {"network": int.from_bytes(SOURCES.network_address.packed, sys.byteorder),
                      "hosts": int.from_bytes(SOURCES.hostmask.packed, sys.byteorder), **sums}
-        prog = load(OURS / "flood.bpf.o", "--maps", maps,
+        prog = load(OURS / "flood.bpf.o",
                     *(word for name, value in variables.items() for word in ("--set", f"{name}={value}")))
         before = self.received()
-        # Before all else that runs on this CPU.
-        said = self.near(["chrt", "-f", 1, "taskset", "-c", CPU, OURS / "flood", prog, maps / "sent",
-                          "veth0", data.hex(), packets, MS])
+        said = self.near(first([OURS / "flood", prog, prog.with_name("sent"), "veth0", data.hex(), packets, MS], CPU))
         sent, timed, ns = map(int, said.split())
         came = poll(lambda: self.received() - before, sent)
         if not 0.99 * sent <= came <= sent:

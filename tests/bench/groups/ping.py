@@ -1,0 +1,114 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Tell of each ICMP packet: detect_ping, beside a program that wakes the reader up for each."""
+import os
+import re
+import signal
+import statistics
+import subprocess
+import time
+
+from lab import ADDRESS, BUILD, OURS, PINGS, READER_CPU, Row, Section, Wire, Wrong, echo_request, first, load, poll, run
+
+TITLE = "Tell of each ICMP packet"
+OBJECT = BUILD / "detect_ping.bpf.o"
+SEED = OURS / "seed_ping.bpf.o"
+
+
+class Reader:
+    """ringbuf-read at work, before all else on a CPU of its own."""
+
+    def __init__(self, maps, *options, **popen):
+        self.process = subprocess.Popen(
+            first([BUILD / "ringbuf-read", *options, maps / "ringbuf"], READER_CPU),
+            stderr=subprocess.PIPE, text=popen.pop("text", True), **popen)
+        if not poll(self.catches_sigterm, True, 10):
+            raise Wrong(f"ringbuf-read: {self.process.communicate()[1].strip()}")
+
+    def status(self):
+        return open(f"/proc/{self.process.pid}/status").read()
+
+    def catches_sigterm(self):
+        mask = re.search(r"SigCgt:\s*(\S+)", self.status())
+        return bool(mask and int(mask[1], 16) & 1 << signal.SIGTERM - 1)
+
+    def end(self):
+        """Once it has slept for a while, for want of events. Returns how many it has read, and lost."""
+        def naps():
+            return re.findall(r"^State:\s*S|ctxt_switches:\s*\d+", self.status(), re.M)
+
+        def drained():
+            before = naps()
+            time.sleep(0.02)
+            return len(before) == 3 and naps() == before
+        if not poll(drained, True, 10):
+            raise Wrong("ringbuf-read does not come to rest")
+        self.process.send_signal(signal.SIGTERM)
+        said = self.process.communicate()[1]
+        said = said if isinstance(said, str) else said.decode()
+        return map(int, re.search(r"(\d+) events read(?:, (\d+) lost)?\n\Z", said).groups(0))
+
+
+def set_up(wire, obj):
+    """Pings of the far host are told of, and dropped. Returns where the maps are pinned."""
+    prog = load(obj)
+    wire.far(["ip", "link", "set", "veth0", "xdpdrv", "pinned", prog])
+    run([BUILD / "map-edit", prog.with_name("ping_hash"), "add", f"{ADDRESS['far']}=1"])
+    return prog.parent
+
+
+def flood(obj, *options):
+    """Events that ringbuf-read reads of a flood. Only our program counts what it loses."""
+    def measure():
+        with Wire() as wire:
+            maps = set_up(wire, obj)
+            counts = ["--lost", maps / "ping_stats"] if obj == OBJECT else []
+            before = wire.snmp("Ip", "InDelivers")
+            reader = Reader(maps, *options, *counts, stdout=subprocess.DEVNULL)
+            sent, rate = wire.flood(echo_request())
+            read, lost = reader.end()
+            delivered = wire.snmp("Ip", "InDelivers") - before
+        if delivered:
+            raise Wrong(f"of {sent} pings {delivered} got through")
+        if counts and read + lost != sent:
+            raise Wrong(f"{sent} pings, {read} events read, {lost} lost")
+        return {"M events/s": rate * read / sent / 1e6, "% lost": 100 * (sent - read) / sent}
+    return measure
+
+
+def latency(obj):
+    """From the program's clock to the line that ringbuf-read has printed."""
+    def measure():
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        try:
+            with Wire() as wire:
+                maps = set_up(wire, obj)
+                reader = Reader(maps, stdout=subprocess.PIPE, text=False)
+                ping = subprocess.Popen(
+                    ["nsenter", "--net=/run/netns/near", "ping", "-q", "-W", "0.1", "-i", "0.002", "-c", str(PINGS),
+                     ADDRESS["far"]], stdout=subprocess.DEVNULL)
+                took = []
+                while len(took) < PINGS:
+                    lines = os.read(reader.process.stdout.fileno(), 65536)
+                    now = time.monotonic_ns()
+                    took += [(now - int(ns)) / 1000 for ns in re.findall(rb"^time=(\d+) ", lines, re.M)]
+                ping.wait()
+                reader.end()
+            finally:
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        return {"µs": statistics.median(took), "µs, 99th percentile": statistics.quantiles(took, n=100)[98]}
+    return measure
+
+
+SECTIONS = [
+    Section("Events read of a flood of pings", "M events/s", [
+        Row("detect_ping, ringbuf-read", flood(OBJECT)),
+        Row("detect_ping, ringbuf-read --json", flood(OBJECT, "--json")),
+        Row("detect_ping, ringbuf-read --hex", flood(OBJECT, "--hex")),
+        Row("a wake-up for each, ringbuf-read", flood(SEED), goal=5),
+    ]),
+    Section("From packet to printed line, 500 pings a second", "µs", [
+        Row("detect_ping, ringbuf-read", latency(OBJECT)),
+        Row("a wake-up for each, ringbuf-read", latency(SEED)),
+    ], less=True),
+]
