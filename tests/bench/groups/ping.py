@@ -1,8 +1,10 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Tell of each ICMP packet: detect_ping, beside a program that wakes the reader up for each."""
+import itertools
 import os
 import re
+import select
 import signal
 import statistics
 import subprocess
@@ -77,27 +79,32 @@ def flood(obj, *options):
 
 
 def latency(obj):
-    """From the program's clock to the line that ringbuf-read has printed."""
+    """From the time that the program has put into an event to the line that ringbuf-read has printed."""
     def measure():
-        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        try:
-            with Wire() as wire:
-                maps = set_up(wire, obj)
-                reader = Reader(maps, stdout=subprocess.PIPE, text=False)
-                ping = subprocess.Popen(
-                    ["nsenter", "--net=/run/netns/near", "ping", "-q", "-W", "0.1", "-i", "0.002", "-c", str(PINGS),
-                     ADDRESS["far"]], stdout=subprocess.DEVNULL)
-                took = []
-                while len(took) < PINGS:
-                    lines = os.read(reader.process.stdout.fileno(), 65536)
-                    now = time.monotonic_ns()
-                    took += [(now - int(ns)) / 1000 for ns in re.findall(rb"^time=(\d+) ", lines, re.M)]
-                ping.wait()
-                reader.end()
+        with Wire() as wire:
+            reader = Reader(set_up(wire, obj), stdout=subprocess.PIPE, text=False)
+            ping = subprocess.Popen(
+                ["nsenter", "--net=/run/netns/near", "ping", "-q", "-W", "0.1", "-i", "0.002", "-c", str(PINGS),
+                 ADDRESS["far"]], stdout=subprocess.DEVNULL)
+            os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+            try:
+                took = list(itertools.islice(arrivals(reader.process.stdout), PINGS))
             finally:
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+            ping.wait()
+            read, _ = reader.end()
+        if len(took) != PINGS or read != PINGS:
+            raise Wrong(f"{PINGS} pings, {read} events read, {len(took)} lines seen")
         return {"µs": statistics.median(took), "µs, 99th percentile": statistics.quantiles(took, n=100)[98]}
     return measure
+
+
+def arrivals(lines):
+    """How old each line is when it arrives, in microseconds; until there is none for two seconds."""
+    while select.select([lines], [], [], 2)[0]:
+        text = os.read(lines.fileno(), 65536)
+        now = time.monotonic_ns()
+        yield from ((now - int(ns)) / 1000 for ns in re.findall(rb"^time=(\d+) ", text, re.M))
 
 
 SECTIONS = [
