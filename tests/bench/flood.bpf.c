@@ -12,6 +12,7 @@
 #include <linux/tcp.h>
 #include <linux/types.h>
 
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "flood.h"
@@ -26,7 +27,9 @@ struct {
 
 /* The source address is `network`, network byte order, with random bits where `hosts` has ones. */
 const volatile __u32 network, hosts;
-/* Sums of 16-bit words, not folded, without the source address and the source port. */
+/* Not 0: to that port, host byte order, or one of the 1023 others after it, in steps of 8. */
+const volatile __u16 ports;
+/* Sums of 16-bit words, not folded, without the source address and what else changes. */
 const volatile __u32 ip_sum, tcp_sum;
 
 static __always_inline __u16 checksum(__u32 sum)
@@ -71,7 +74,12 @@ int flood(struct xdp_md *ctx)
 	if ((void *)(tcp + 1) > end)
 		return XDP_ABORTED;
 	tcp->source = random;
-	tcp->check = checksum(tcp_sum + sum + tcp->source);
+	sum += tcp->source;
+	if (ports) {
+		tcp->dest = bpf_htons(ports + (random >> 22) * 8);
+		sum += tcp->dest;
+	}
+	tcp->check = checksum(tcp_sum + sum);
 	return XDP_TX;
 }
 

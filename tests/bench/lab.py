@@ -29,6 +29,7 @@ READER_CPU = min(1, os.cpu_count() - 1)  # where events are read
 MS = int(os.environ.get("MS", 500))  # how long a flood lasts at most
 PACKETS = int(os.environ.get("PACKETS", 100_000_000))  # and of how many packets it is
 
+CONNECTIONS = int(os.environ.get("CONNECTIONS", 1_000_000))
 PINGS = int(os.environ.get("PINGS", 1000))  # at a low rate
 
 SOURCES = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for benchmarks
@@ -182,14 +183,14 @@ class Wire:
 
     def snmp(self, protocol, counter):
         """A counter of the far host's own network stack."""
-        names, values = re.findall(rf"^{protocol}: (.*)$", self.far("cat /proc/net/snmp"), re.M)
+        names, values = re.findall(rf"^{protocol}: (.*)$", self.far("cat /proc/net/snmp /proc/net/netstat"), re.M)
         return int(values.split()[names.split().index(counter)])
 
-    def flood(self, frame, packets=PACKETS):
-        """Send frames from random addresses. Returns how many came, and how many a second."""
+    def flood(self, frame, ports=0, packets=PACKETS):
+        """Send frames from random addresses, to random ones of 1024 ports if `ports` is the first. Returns how many came, and how many a second."""
         data, sums = frame
         variables = {"network": int.from_bytes(SOURCES.network_address.packed, sys.byteorder),
-                     "hosts": int.from_bytes(SOURCES.hostmask.packed, sys.byteorder), **sums}
+                     "hosts": int.from_bytes(SOURCES.hostmask.packed, sys.byteorder), "ports": ports, **sums}
         prog = load(OURS / "flood.bpf.o",
                     *(word for name, value in variables.items() for word in ("--set", f"{name}={value}")))
         before = self.received()

@@ -33,7 +33,8 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } ringbuf SEC(".maps");
 
-/* Not inlined: by its parameter struct seed_event gets into the BTF, where ringbuf-read needs it. */
+/* Not inlined: by its parameter struct seed_event gets into the BTF, where ringbuf-read needs it.
+ */
 static __noinline long tell(struct seed_event *e)
 {
 	return bpf_ringbuf_output(&ringbuf, e, sizeof(*e), BPF_RB_FORCE_WAKEUP);

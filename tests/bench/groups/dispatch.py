@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Serve many ports with one socket: echo_dispatch, beside other ways to do it."""
+import contextlib
+import subprocess
+
+from lab import ADDRESS, BUILD, CONNECTIONS, CPU, MS, OURS, PINS, Row, Section, Wire, Wrong, first, load, need, run, syn
+
+TITLE = "Serve many ports with one socket"
+SERVER = 1500  # the port that the one socket is bound to
+FIRST = 2000
+MANY = [FIRST + 8 * i for i in range(1024)]  # no range that one rule could name
+
+
+@contextlib.contextmanager
+def serving(ports):
+    """A server at the far host, on the CPU of its clients, with a socket for each of these ports."""
+    server = subprocess.Popen(["nsenter", "--net=/run/netns/far", *first([OURS / "connections", "serve", *ports], CPU)],
+                              stdout=subprocess.PIPE, text=True)
+    try:
+        if server.stdout.readline() != "ready\n":
+            raise Wrong("the server does not start")
+        yield server
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def dispatch(wire, ports):
+    prog = load(BUILD / "echo_dispatch.bpf.o")
+    run([BUILD / "sk-lookup-attach", "--netns", "far", prog, prog.with_name("link")])
+    run([BUILD / "map-edit", "--key", "u16", "--value", "u8", prog.with_name("echo_ports"), "add", *ports])
+    with serving([SERVER]) as server:
+        run([BUILD / "sockmap-update", "--netns", "far", f"--listen=tcp:0.0.0.0:{SERVER}", prog.with_name("echo_socket")])
+        yield
+
+
+def plain(wire, ports):
+    with serving(ports):
+        yield
+
+
+def nft(wire, ports):
+    need("nft", "nftables")
+    wire.far("nft -f -", f"""table ip bench {{
+        set open {{ type inet_service; elements = {{ {','.join(map(str, ports))} }} }}
+        chain bench {{ type nat hook prerouting priority dstnat; tcp dport @open redirect to :{SERVER}
+        }}
+        }}""")
+    with serving([SERVER]):
+        yield
+
+
+def iptables(wire, ports):
+    need("iptables", "iptables")
+    rules = [f"-A PREROUTING -p tcp -m multiport --dports {','.join(map(str, ports[i:i + 15]))} "
+             f"-j REDIRECT --to-ports {SERVER}\n" for i in range(0, len(ports), 15)]
+    wire.far("iptables-restore -w", "*nat\n" + "".join(rules) + "COMMIT\n")
+    with serving([SERVER]):
+        yield
+
+
+def flood(way, ports):
+    """SYNs answered a second; all by cookies, so that the queue of the socket does not matter."""
+    def measure():
+        with Wire() as wire, contextlib.contextmanager(way)(wire, ports):
+            wire.far("sysctl -qw net.ipv4.tcp_syncookies=2")
+            before = wire.snmp("TcpExt", "SyncookiesSent"), wire.snmp("Tcp", "OutRsts")
+            sent, rate = wire.flood(*((syn(0), FIRST) if len(ports) > 1 else (syn(ports[0]),)))
+            answered = wire.snmp("TcpExt", "SyncookiesSent") - before[0]
+            refused = wire.snmp("Tcp", "OutRsts") - before[1]
+        if refused or answered < 1:
+            raise Wrong(f"of {sent} SYNs {answered} were answered, {refused} refused")
+        return {"M SYNs/s": rate * answered / sent / 1e6, "% answered": 100 * answered / sent}
+    return measure
+
+
+def connect(way, ports):
+    """Whole connections a second, one after the other, client and server on one CPU."""
+    def measure():
+        with Wire() as wire, contextlib.contextmanager(way)(wire, ports):
+            wire.near(["ip", "-force", "link", "set", "veth0", "xdpdrv", "obj", BUILD / "xdp_pass.bpf.o", "sec", "xdp"])
+            made, refused, ns = map(int, wire.near(first(
+                [OURS / "connections", "ask", ADDRESS["far"], MS, CONNECTIONS, *ports], CPU)).split())
+        if refused or not made:
+            raise Wrong(f"{refused} of {made + refused} connections were refused")
+        return made / (ns / 1e9) / 1e3
+    return measure
+
+
+def section(title, unit, measure, ports):
+    return Section(title, unit, [
+        Row("echo_dispatch", measure(dispatch, ports)),
+        Row("a listener" if len(ports) == 1 else "a listener for each", measure(plain, ports),
+            goal=0.97 if measure == flood else None),
+        Row("nft redirect", measure(nft, ports)),
+        Row("iptables REDIRECT", measure(iptables, ports)),
+    ])
+
+
+SECTIONS = [
+    section("SYN flood, one port open", "M SYNs/s", flood, [FIRST]),
+    section("SYN flood, 1024 ports open", "M SYNs/s", flood, MANY),
+    section("Whole connections, one port open", "1000/s", connect, [FIRST]),
+    section("Whole connections, 1024 ports open", "1000/s", connect, MANY),
+]
