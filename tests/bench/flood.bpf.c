@@ -11,6 +11,7 @@
 #include <linux/ip.h>
 #include <linux/tcp.h>
 #include <linux/types.h>
+#include <stdbool.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -27,8 +28,10 @@ struct {
 
 /* The source address is `network`, network byte order, with random bits where `hosts` has ones. */
 const volatile __u32 network, hosts;
-/* Not 0: to that port, host byte order, or one of the 1023 others after it, in steps of 8. */
-const volatile __u16 ports;
+/* The destination port, host byte order; or, at random, it or one of the 1023 after it in steps
+ * of 8. */
+const volatile __u16 port;
+const volatile bool spread;
 /* Sums of 16-bit words, not folded, without the source address and what else changes. */
 const volatile __u32 ip_sum, tcp_sum;
 
@@ -73,12 +76,10 @@ int flood(struct xdp_md *ctx)
 
 	if ((void *)(tcp + 1) > end)
 		return XDP_ABORTED;
+	/* Pages are used again: what the receiver may have changed in them is set each time. */
 	tcp->source = random;
-	sum += tcp->source;
-	if (ports) {
-		tcp->dest = bpf_htons(ports + (random >> 22) * 8);
-		sum += tcp->dest;
-	}
+	tcp->dest = bpf_htons(spread ? port + (random >> 22) * 8 : port);
+	sum += tcp->source + tcp->dest;
 	tcp->check = checksum(tcp_sum + sum);
 	return XDP_TX;
 }

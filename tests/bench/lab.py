@@ -113,20 +113,28 @@ def _words(data):
     return sum(struct.unpack(f"={len(data) // 2}H", data))
 
 
-def frame(protocol, payload):
-    """An Ethernet frame with IPv4 to the far host, and what flood.bpf.c has to know of it.
+def frame(protocol, payload, port=0, spread=False):
+    """An Ethernet frame with IPv4 to the far host, and the variables of flood.bpf.c for it.
 
-    It has neither source address and port, nor checksums of the IPv4 and TCP headers.
+    In the frame source address, ports, and checksums of the IPv4 and TCP headers are 0.
     """
     daddr = ipaddress.ip_address(ADDRESS["far"]).packed
     header = struct.pack("!BBHHHBBH4x4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, daddr)
     ethernet = bytes.fromhex((MAC["far"] + MAC["near"]).replace(":", "") + "0800")
     pseudo = struct.pack("!4sHH", daddr, protocol, len(payload))
-    return ethernet + header + payload, {"ip_sum": _words(header), "tcp_sum": _words(pseudo + payload)}
+    return ethernet + header + payload, {
+        "network": int.from_bytes(SOURCES.network_address.packed, sys.byteorder),
+        "hosts": int.from_bytes(SOURCES.hostmask.packed, sys.byteorder),
+        "port": port,
+        "spread": str(spread).lower(),
+        "ip_sum": _words(header),
+        "tcp_sum": _words(pseudo + payload),
+    }
 
 
-def syn(port):
-    return frame(6, struct.pack("!2xHIIHHHH", port, 1, 0, 5 << 12 | 2, 64240, 0, 0))
+def syn(port, spread=False):
+    """To this TCP port; or, if it is spread, to any of 1024 beginning with it, in steps of 8."""
+    return frame(6, struct.pack("!4xIIHHHH", 1, 0, 5 << 12 | 2, 64240, 0, 0), port, spread)
 
 
 def echo_request():
@@ -186,11 +194,9 @@ class Wire:
         names, values = re.findall(rf"^{protocol}: (.*)$", self.far("cat /proc/net/snmp /proc/net/netstat"), re.M)
         return int(values.split()[names.split().index(counter)])
 
-    def flood(self, frame, ports=0, packets=PACKETS):
-        """Send frames from random addresses, to random ones of 1024 ports if `ports` is the first. Returns how many came, and how many a second."""
-        data, sums = frame
-        variables = {"network": int.from_bytes(SOURCES.network_address.packed, sys.byteorder),
-                     "hosts": int.from_bytes(SOURCES.hostmask.packed, sys.byteorder), "ports": ports, **sums}
+    def flood(self, frame, packets=PACKETS):
+        """Send frames from random addresses. Returns how many came, and how many a second."""
+        data, variables = frame
         prog = load(OURS / "flood.bpf.o",
                     *(word for name, value in variables.items() for word in ("--set", f"{name}={value}")))
         before = self.received()

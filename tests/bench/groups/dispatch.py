@@ -66,7 +66,7 @@ def flood(way, ports):
         with Wire() as wire, contextlib.contextmanager(way)(wire, ports):
             wire.far("sysctl -qw net.ipv4.tcp_syncookies=2")
             before = wire.snmp("TcpExt", "SyncookiesSent"), wire.snmp("Tcp", "OutRsts")
-            sent, rate = wire.flood(*((syn(0), FIRST) if len(ports) > 1 else (syn(ports[0]),)))
+            sent, rate = wire.flood(syn(FIRST, spread=len(ports) > 1))
             answered = wire.snmp("TcpExt", "SyncookiesSent") - before[0]
             refused = wire.snmp("Tcp", "OutRsts") - before[1]
         if refused or answered < 1:

@@ -50,7 +50,7 @@ def flood(set_up, blocks=True, controls=True):
             set_up(wire)
             before = wire.snmp("Ip", "InDelivers")
             if controls:
-                wire.flood(syn(8081), packets=CONTROLS)
+                wire.flood(syn(8081), CONTROLS)
                 passed = wire.snmp("Ip", "InDelivers") - before
                 if passed != CONTROLS:
                     raise Wrong(f"of {CONTROLS} packets to port 8081 {passed} got through")
