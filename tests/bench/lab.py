@@ -30,6 +30,7 @@ MS = int(os.environ.get("MS", 500))  # how long a flood lasts at most
 PACKETS = int(os.environ.get("PACKETS", 100_000_000))  # and of how many packets it is
 
 CONNECTIONS = int(os.environ.get("CONNECTIONS", 1_000_000))
+RUNS = int(os.environ.get("RUNS", 1_000_000))  # of a program alone
 PINGS = int(os.environ.get("PINGS", 1000))  # at a low rate
 
 SOURCES = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for benchmarks
