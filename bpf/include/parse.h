@@ -50,6 +50,13 @@ struct cursor {
 	enum fragment frag; /* known once the IP header has been parsed */
 };
 
+/* As struct ethhdr, which is packed: of that one, a compiler reads h_proto byte by byte. */
+struct eth_header {
+	__u8 dest[ETH_ALEN];
+	__u8 source[ETH_ALEN];
+	__be16 proto;
+};
+
 /* IEEE 802.1Q; <linux/if_vlan.h> of the UAPI does not define it. */
 struct vlan_header {
 	__be16 tci;
@@ -102,7 +109,7 @@ static __always_inline struct cursor cursor_init(const struct xdp_md *ctx)
  * byte swap leaves 16 bits, and refuse to add what it leaves to a pointer; the
  * compiler knows, and would drop a mask that is written in C.
  */
-static __always_inline __u32 length(__be16 field)
+static __always_inline __u64 length(__be16 field)
 {
 	__u64 host = bpf_ntohs(field);
 
@@ -113,13 +120,13 @@ static __always_inline __u32 length(__be16 field)
 /* Ethernet and up to two VLAN tags. Returns the EtherType, in network order. */
 static __always_inline int parse_eth(struct cursor *c)
 {
-	struct ethhdr *eth = c->pos;
+	struct eth_header *eth = c->pos;
 	__be16 proto;
 
 	if ((void *)(eth + 1) > c->end)
 		return -1;
 	c->pos = eth + 1;
-	proto = eth->h_proto;
+	proto = eth->proto;
 
 	for (int i = 0; i < VLAN_MAX_DEPTH; i++) {
 		struct vlan_header *tag = c->pos;
@@ -138,23 +145,19 @@ static __always_inline int parse_eth(struct cursor *c)
 static __always_inline int parse_ip4(struct cursor *c, struct iphdr **out)
 {
 	struct iphdr *ip = c->pos;
-	__u32 header, total;
+	__u64 header, total;
 
 	if ((void *)(ip + 1) > c->end)
 		return -1;
 	header = ip->ihl * 4;
-	if (ip->version != 4 || header < sizeof(*ip) || c->pos + header > c->end)
-		return -1;
 	total = length(ip->tot_len);
-	if (total < header || c->pos + total > c->end)
+	if (ip->version != 4 || header < sizeof(*ip) || total < header || c->pos + total > c->end)
 		return -1;
 
 	c->pos += header;
 	c->left = total - header;
-	if (ip->frag_off & bpf_htons(IP4_OFFSET))
-		c->frag = FRAG_LATER;
-	else if (ip->frag_off & bpf_htons(IP4_MORE))
-		c->frag = FRAG_FIRST;
+	if (ip->frag_off & bpf_htons(IP4_OFFSET | IP4_MORE))
+		c->frag = ip->frag_off & bpf_htons(IP4_OFFSET) ? FRAG_LATER : FRAG_FIRST;
 	*out = ip;
 	return ip->protocol;
 }
