@@ -4,6 +4,7 @@
 
 All of it is in the namespaces that `run` has made: nothing can be left behind.
 """
+import contextlib
 import dataclasses
 import ipaddress
 import itertools
@@ -31,6 +32,7 @@ PACKETS = int(os.environ.get("PACKETS", 100_000_000))  # and of how many packets
 
 CONNECTIONS = int(os.environ.get("CONNECTIONS", 1_000_000))
 RUNS = int(os.environ.get("RUNS", 1_000_000))  # of a program alone
+PROCESSES = int(os.environ.get("PROCESSES", 50))  # of a tool
 PINGS = int(os.environ.get("PINGS", 1000))  # at a low rate
 
 SOURCES = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for benchmarks
@@ -107,6 +109,16 @@ def load(obj, *args):
     return pin
 
 
+@contextlib.contextmanager
+def pins():
+    """A bpffs at PINS: all that is pinned meanwhile ends with it."""
+    run(["mount", "-t", "bpf", "-o", "mode=700", "hookset-bench", PINS])
+    try:
+        yield
+    finally:
+        run(["umount", PINS])
+
+
 # ---- frames
 
 
@@ -156,9 +168,19 @@ class Wire:
     """
 
     def __enter__(self):
-        run(["mount", "-t", "bpf", "-o", "mode=700", "hookset-bench", PINS])
-        for host in MAC:
-            run(f"ip netns add {host}")
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(pins())
+            for host in MAC:
+                run(f"ip netns add {host}")
+                stack.callback(run, f"ip netns del {host}")
+            self.set_up()
+            self.tidy = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception):
+        self.tidy.close()
+
+    def set_up(self):
         run(f"ip -n near link add veth0 address {MAC['near']} type veth "
             f"peer name veth0 address {MAC['far']} netns far")
         for host, other in (("near", "far"), ("far", "near")):
@@ -173,12 +195,6 @@ class Wire:
                 """)
         run("ethtool -K veth0 gro on", "far")
         self.near(["ip", "link", "set", "veth0", "xdpdrv", "obj", OURS / "only_drop.bpf.o", "sec", "xdp"])
-        return self
-
-    def __exit__(self, *exception):
-        for host in MAC:
-            run(f"ip netns del {host}")
-        run(["umount", PINS])
 
     def far(self, command, stdin=None):
         return run(command, "far", stdin)

@@ -3,7 +3,7 @@
 """What each program costs by itself, for each verdict that it gives."""
 import struct
 
-from lab import BUILD, CPU, OURS, RUNS, Row, Section, Wrong, first, load, run
+from lab import BUILD, CPU, OURS, RUNS, Row, Section, Wrong, first, load, pins, run
 
 TITLE = "What each program costs by itself"
 DROP, PASS = 1, 2  # enum xdp_action
@@ -39,12 +39,11 @@ DESTINATION = struct.pack("!BB6x", 6, 0)
 def cost(obj, data, verdict, runs=RUNS, set_up=lambda prog: None):
     """What a run takes, once it is certain that it gives this verdict."""
     def measure():
-        prog = load(obj)
-        set_up(prog)
-        # The first run of many warms up what the others use.
-        argv = [OURS / "runs", prog, data if isinstance(data, str) else data.hex(), runs]
-        got, ns, instructions = run(first(argv, CPU)).split()
-        run(["rm", "-r", prog.parent])
+        with pins():
+            prog = load(obj)
+            set_up(prog)
+            argv = [OURS / "runs", prog, data if isinstance(data, str) else data.hex(), runs]
+            got, ns, instructions = run(first(argv, CPU)).split()
         if int(got) != verdict:
             raise Wrong(f"the verdict is {got}, not {verdict}")
         return {"ns": float(ns)} | ({} if instructions == "-" else {"instructions": float(instructions)})
