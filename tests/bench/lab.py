@@ -33,6 +33,7 @@ PACKETS = int(os.environ.get("PACKETS", 100_000_000))  # and of how many packets
 CONNECTIONS = int(os.environ.get("CONNECTIONS", 1_000_000))
 RUNS = int(os.environ.get("RUNS", 1_000_000))  # of a program alone
 PROCESSES = int(os.environ.get("PROCESSES", 50))  # of a tool
+CIDRS = int(os.environ.get("CIDRS", 1_000_000))  # of the list
 PINGS = int(os.environ.get("PINGS", 1000))  # at a low rate
 
 SOURCES = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for benchmarks
