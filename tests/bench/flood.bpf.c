@@ -18,7 +18,7 @@
 
 #include "flood.h"
 
-/* Key: 0; value: what was sent so far, and when: of the time, each 1024th packet. */
+/* Key: 0; value: what was sent so far, and when: of the time, each 256th packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -57,7 +57,7 @@ int flood(struct xdp_md *ctx)
 	so_far = bpf_map_lookup_elem(&sent, &zero);
 	if (!so_far) /* never: an array has its entries */
 		return XDP_ABORTED;
-	if (so_far->packets % 1024 == 0) {
+	if (so_far->packets % 256 == 0) {
 		so_far->last = bpf_ktime_get_ns();
 		so_far->timed = so_far->packets;
 		if (!so_far->packets)

@@ -111,13 +111,19 @@ def load(obj, *args):
 
 
 @contextlib.contextmanager
+def mounted(kind, where=pathlib.Path("/run/netns/mounted")):
+    """A file system of this kind, mounted for a while."""
+    where.mkdir(exist_ok=True)
+    run(["mount", "-t", kind, "hookset-bench", where])
+    try:
+        yield where
+    finally:
+        run(["umount", where])
+
+
 def pins():
     """A bpffs at PINS: all that is pinned meanwhile ends with it."""
-    run(["mount", "-t", "bpf", "-o", "mode=700", "hookset-bench", PINS])
-    try:
-        yield
-    finally:
-        run(["umount", PINS])
+    return mounted("bpf", PINS)
 
 
 # ---- frames

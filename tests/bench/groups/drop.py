@@ -1,7 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Block TCP port 8080."""
-from lab import BUILD, CONTROLS, OURS, Row, Section, Wire, Wrong, load, need, syn
+import os
+import shlex
+
+from groups.dispatch import serving
+from lab import (ADDRESS, BUILD, CONNECTIONS, CONTROLS, CPU, MS, OURS, PINS, Missing, Row, Section, Wire, Wrong,
+                 first, load, mounted, need, run, syn)
 
 TITLE = "Block TCP port 8080, against a SYN flood to it from random addresses"
 
@@ -63,6 +68,49 @@ def flood(set_up, blocks=True, controls=True):
     return measure
 
 
+def cgroup_connect(wire, cgroup):
+    run(["bpftool", "cgroup", "attach", cgroup, "connect4", "pinned", load(OURS / "cgroup_connect.bpf.o")])
+
+
+def lsm_connect(wire, cgroup):
+    with mounted("securityfs") as security:
+        modules = (security / "lsm").read_text()
+    if "bpf" not in modules.split(","):
+        raise Missing(f"not in this kernel: lsm={modules}")
+    try:
+        run([OURS / "attach", OURS / "lsm_connect.bpf.o", PINS / "lsm"])
+    except Wrong as why:
+        if "Operation not permitted" not in str(why):
+            raise
+        raise Missing("not here: this kernel lets nobody load an LSM program") from why
+
+
+def connect(set_up):
+    """Connects a second that are refused, while those to another port are made."""
+    def measure():
+        with Wire() as wire, mounted("cgroup2") as cgroups, serving([8081]):
+            cgroup = cgroups / os.environ["HOOKSET_BENCH"]
+            cgroup.mkdir(exist_ok=True)
+            wire.near(["ip", "-force", "link", "set", "veth0", "xdpdrv", "obj", BUILD / "xdp_pass.bpf.o", "sec", "xdp"])
+            set_up(wire, cgroup)
+
+            def ask(port, count):
+                command = shlex.join(first([OURS / "connections", "ask", ADDRESS["far"], MS, count, port], CPU))
+                said = wire.near(["sh", "-euc", f"echo $$ >{cgroup}/cgroup.procs; exec {command}"])
+                return map(int, said.split())
+            try:
+                made, refused, _ = ask(8081, 10)
+                if (made, refused) != (10, 0):
+                    raise Wrong(f"of 10 connections to port 8081 {made} were made")
+                made, refused, ns = ask(8080, CONNECTIONS)
+                if made or not refused:
+                    raise Wrong(f"of {made + refused} connections to port 8080 {made} were made")
+            finally:
+                cgroup.rmdir()
+        return refused / (ns / 1e9) / 1e3
+    return measure
+
+
 SECTIONS = [
     Section("SYN flood, dropped", "M packets/s", [
         Row("xdp_drop.o, native", flood(xdp(BUILD / "xdp_drop.o"))),
@@ -78,4 +126,9 @@ SECTIONS = [
         Row("iptables filter INPUT", flood(iptables("filter", "INPUT"))),
         Row("no filter", flood(lambda wire: None, blocks=False)),
     ]),
+    Section("connect() refused", "1000/s", [
+        Row("cgroup connect4, eBPF", connect(cgroup_connect)),
+        Row("LSM socket_connect, eBPF", connect(lsm_connect)),
+        Row("nobody listens: a reset", connect(lambda wire, cgroup: None)),
+    ], compared=False),
 ]
