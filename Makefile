@@ -117,7 +117,7 @@ bench-deps:
 # It measures what there is, and says what is missing: bench-deps installs that.
 bench:
 	$(Q)vagrant/provision.sh build demo
-	$(Q)$(MAKE) --no-print-directory $(JOBS) all bench-programs
+	$(Q)$(MAKE) -s --no-print-directory $(JOBS) all bench-programs
 	$(Q)exec tests/bench/run $(GROUP)
 
 # The slow ones: other kernels, other releases, a real Vagrant VM.
