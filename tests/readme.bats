@@ -10,7 +10,8 @@ load helpers
 README=$BATS_TEST_DIRNAME/../README.md
 
 # Those that take long have targets of their own, which are tests themselves.
-SLOW=("make vmtest" "make vmtest FRESH=1" "make distrotest" "make vagrant-test")
+SLOW=("make vmtest" "make vmtest FRESH=1" "make distrotest" "make vagrant-test" "make bench" "make bench-deps"
+	"make bench GROUP=drop")
 # VirtualBox is on no machine of the tests.
 UNTRIED=("ip address add fd56::1/64 dev vboxnet0")
 # What `make vagrant-test` types.

@@ -20,8 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 
-PROJECT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = PROJECT / "build"
+BUILD = pathlib.Path("build")  # `run` works in the project's directory
 OURS = BUILD / "bench"  # what tests/bench/ is built into
 PINS = pathlib.Path("/sys/fs/bpf")  # a bpffs of this run
 CPU = 0  # where floods are made and received
@@ -65,7 +64,11 @@ class Missing(Exception):
 
 
 class Wrong(Exception):
-    """What was measured does not do what it should."""
+    """What was measured does not do what it should; or a command has failed, which `said` why."""
+
+    def __init__(self, text, said=None):
+        super().__init__(text)
+        self.said = said or text
 
 
 def run(command, where=None, stdin=None):
@@ -76,7 +79,7 @@ def run(command, where=None, stdin=None):
     done = subprocess.run(argv, input=stdin, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["nothing"]
-        raise Wrong(f"{shlex.join(argv)}: {done.returncode}: {said[-1]}")
+        raise Wrong(f"{shlex.join(argv)}: {done.returncode}: {said[-1]}", said[-1])
     return done.stdout
 
 
@@ -99,7 +102,7 @@ def optional():
     try:
         yield
     except Wrong as why:
-        raise Missing(f"not here: {why}") from why
+        raise Missing(f"not here: {why.said}") from why
 
 
 def need(command, package):

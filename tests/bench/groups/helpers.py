@@ -3,6 +3,7 @@
 """The helpers as whole processes, beside the nearest thing that bpftool or ip can do."""
 import functools
 import json
+import pathlib
 import re
 import subprocess
 
@@ -121,7 +122,7 @@ def start_up(command):
     return measured
 
 
-HELPERS = sorted(path.stem for path in (BUILD.parent / "tools").glob("*.cc"))
+HELPERS = sorted(path.stem for path in pathlib.Path("tools").glob("*.cc"))
 
 SECTIONS = [
     section("map-pin map", measure(map_pin), ("bpftool map pin", bpftool_map_pin)),
