@@ -101,6 +101,7 @@ static void ask_all(char *addr, char *ms, char *count, int ports, char **port)
 	__u64 made = 0;
 	__u64 refused = 0;
 
+	addresses.reserve(ports);
 	for (int i = 0; i < ports; i++)
 		addresses.push_back(address_of(addr, port[i]));
 	auto begin = Clock::now();

@@ -26,14 +26,14 @@ static int times(int argc, char **argv)
 {
 	if (argc < 3)
 		fail("read the arguments", "they are not N COMMAND [ARGUMENT...]");
-	uint64_t n = number(argv[1], "N", 1, 1000000);
+	auto n = static_cast<long>(number(argv[1], "N", 1, 1000000));
 	std::vector<double> took;
 	long peak = 0;
 
 	posix_spawn_file_actions_t quiet;
 	posix_spawn_file_actions_init(&quiet);
 	posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-	for (uint64_t i = 0; i < n; i++) {
+	for (long i = 0; i < n; i++) {
 		std::vector<std::string> words(argv + 2, argv + argc);
 		std::vector<char *> command;
 		struct rusage usage;
