@@ -876,8 +876,8 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	holds m
 	# There is a value for what counts or says yes, for nothing else.
 	misuse "KEY[=VALUE] 'RED': its value is missing: write KEY=VALUE" "$BPFFS/colors" add RED
-	misuse "KEY[=VALUE] '{addr=1.2.3.4 port=1 proto=1}': its value is missing: write KEY=VALUE" \
-		"$BPFFS/flows" add '{addr=1.2.3.4 port=1 proto=1}'
+	misuse "KEY[=VALUE] '{addr=1.2.3.4 port=1}': field 'proto' is missing" \
+		"$BPFFS/flows" add '{addr=1.2.3.4 port=1}'
 	silent "$BPFFS/be_ports" add 7
 	holds be_ports 0007=01
 	file '7 8\n\n7=1=2\nRED\n'
@@ -889,6 +889,81 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	file 'x\n'
 	run -1 --separate-stderr map-edit "$@" sync "$BATS_TEST_TMPDIR/file"
 	[ "${stderr_lines[1]}" = "map-edit: sync '$BATS_TEST_TMPDIR/file': 1 bad line, nothing is changed" ]
+}
+
+@test "map-edit: what is left out of a value that is a struct is zero" {
+	requires root
+	load_maps
+	silent "$BPFFS/flows" add '{addr=1.2.3.4 port=1 proto=1}' '{addr=1.2.3.4 port=1 proto=2}={packets=7}' \
+		'{addr=1.2.3.4 port=1 proto=3}={mac=02:00:00:00:00:01 bytes=[1 2]}' '{addr=1.2.3.4 port=1 proto=4}={}'
+	run -0 map-edit "$BPFFS/flows" show
+	[ "$output" = "\
+{addr=1.2.3.4 port=1 proto=1}={packets=0 bytes=[0 0] mac=00:00:00:00:00:00}
+{addr=1.2.3.4 port=1 proto=2}={packets=7 bytes=[0 0] mac=00:00:00:00:00:00}
+{addr=1.2.3.4 port=1 proto=3}={packets=0 bytes=[1 2] mac=02:00:00:00:00:01}
+{addr=1.2.3.4 port=1 proto=4}={packets=0 bytes=[0 0] mac=00:00:00:00:00:00}" ]
+	# What was there does not stay.
+	silent "$BPFFS/flows" add '{addr=1.2.3.4 port=1 proto=2}={bytes=[3 4]}'
+	run -0 map-edit "$BPFFS/flows" get '{addr=1.2.3.4 port=1 proto=2}'
+	[ "$output" = "{packets=0 bytes=[3 4] mac=00:00:00:00:00:00}" ]
+	misuse "KEY[=VALUE] '{addr=1.2.3.4 port=1 proto=2}={packet=7}': no field is called 'packet'" \
+		"$BPFFS/flows" add '{addr=1.2.3.4 port=1 proto=2}={packet=7}'
+}
+
+@test "map-edit: lpm_trie: keys with more fields than an address" {
+	requires root
+	load_maps
+	silent "$BPFFS/rules" add '{port=80 addr=10.0.0.0/8}={packets=1}' '{addr=10.1.0.0/16 port=80}={packets=2}' \
+		'{port=80}={packets=3}' '{port=80 vlan=7 addr=192.0.2.1}={packets=4}' '{}={packets=5}'
+	run -0 map-edit "$BPFFS/rules" show
+	[ "$output" = "\
+{port=0 vlan=0}={packets=5 bytes=[0 0] mac=00:00:00:00:00:00}
+{port=80 vlan=0}={packets=3 bytes=[0 0] mac=00:00:00:00:00:00}
+{port=80 vlan=0 addr=10.0.0.0/8}={packets=1 bytes=[0 0] mac=00:00:00:00:00:00}
+{port=80 vlan=0 addr=10.1.0.0/16}={packets=2 bytes=[0 0] mac=00:00:00:00:00:00}
+{port=80 vlan=7 addr=192.0.2.1/32}={packets=4 bytes=[0 0] mac=00:00:00:00:00:00}" ]
+	map-edit "$BPFFS/rules" show >"$BATS_TEST_TMPDIR/file"
+	run -0 map-edit "$BPFFS/rules" sync "$BATS_TEST_TMPDIR/file"
+	[ "$output" = "0 added, 0 changed, 0 removed" ]
+	# What a program would see.
+	run -0 map-edit "$BPFFS/rules" get '{port=80 addr=10.1.2.3}'
+	[[ $output == "{packets=2 "* ]]
+	run -0 map-edit "$BPFFS/rules" get '{port=80 addr=11.0.0.0}'
+	[[ $output == "{packets=3 "* ]]
+	# The kernel, by bytes: port, VLAN, address.
+	run -0 bpftool map lookup pinned "$BPFFS/rules" key hex 40 0 0 0 0 50 7 0 c0 0 2 1
+	[[ $output == *'"packets": 4'* ]]
+	silent "$BPFFS/rules" del '{port=80 addr=10.0.0.0/8}' '{}'
+	fails 1 "map-edit: delete from map '$BPFFS/rules': '{port=80 addr=10.0.0.0/8}' is not there" \
+		map-edit "$BPFFS/rules" del '{port=80 addr=10.0.0.0/8}'
+	run -0 map-edit --json "$BPFFS/rules" show
+	[[ $output == '[{"key":{"port":80,"vlan":0},"value":{"packets":3,'*'{"key":{"port":80,"vlan":0,"addr":"10.1.0.0/16"},'* ]]
+	# A prefix that ends elsewhere keeps its length.
+	silent "$BPFFS/rules" add '{prefixlen=8 port=256 vlan=0 addr=0.0.0.0}={packets=6}'
+	run -0 map-edit "$BPFFS/rules" get '{port=257}'
+	[[ $output == "{packets=6 "* ]]
+	run -0 map-edit "$BPFFS/rules" show
+	[[ $output == *"{prefixlen=8 port=256 vlan=0 addr=0.0.0.0}={packets=6 "* ]]
+}
+
+@test "map-edit: array: an enum of its name is what its indexes are called, by the kernel's BTF or a file's" {
+	requires root
+	load_maps
+	silent "$BPFFS/moods" add CROSS=CROSS 5=CALM 7=CROSS
+	run -0 map-edit "$BPFFS/moods" show
+	[ "$output" = "$(printf '%s\n' CALM=CALM 1=CALM 2=CALM CROSS=CROSS 4=CALM 5=CALM 6=CALM 7=CROSS)" ]
+	run -0 map-edit --btf "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/moods" get CROSS
+	[ "$output" = CROSS ]
+	run -0 map-edit --json "$BPFFS/moods" get CROSS
+	[ "$output" = '{"key":"CROSS","value":"CROSS"}' ]
+	run -0 map-edit --key u32 "$BPFFS/moods" get 3
+	[ "$output" = CROSS ]
+	misuse "KEY[=VALUE] '8=CALM': the map ends at 7" "$BPFFS/moods" add 8=CALM
+	misuse "KEY[=VALUE] 'GLAD=CALM': 'GLAD' is not one of CALM, CROSS" "$BPFFS/moods" add GLAD=CALM
+	# Other arrays have numbers.
+	silent "$BPFFS/words" add 2-3=9
+	run -0 map-edit "$BPFFS/words" get 3
+	[ "$output" = 9 ]
 }
 
 @test "map-edit: standard input" {

@@ -302,6 +302,46 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 	EOF
 }
 
+@test "value: LPM keys with more fields than an address: the prefix ends before or in the last one" {
+	agree "$OBJ" <<-'EOF'
+		lpm_rule of OBJ | {vlan=10 port=80 addr=10.0.0.0/8} | pack("IH", 40, 10) + pack(">H", 80) + ip("10.0.0.0") | | {"vlan": 10, "port": 80, "addr": "10.0.0.0/8"}
+		lpm_rule of OBJ | {vlan=10 port=80 addr=192.0.2.1} | pack("IH", 64, 10) + pack(">H", 80) + ip("192.0.2.1") | {vlan=10 port=80 addr=192.0.2.1/32}
+		lpm_rule of OBJ | {addr=192.0.2.0/31 port=80} | pack("IH", 63, 0) + pack(">H", 80) + ip("192.0.2.0") | {vlan=0 port=80 addr=192.0.2.0/31}
+		lpm_rule of OBJ | {port=80} | pack("IH", 32, 0) + pack(">H", 80) + bytes(4) | {vlan=0 port=80} | {"vlan": 0, "port": 80}
+		lpm_rule of OBJ | {vlan=10 addr=0.0.0.0/0} | pack("IH", 32, 10) + bytes(6) | {vlan=10 port=0}
+		lpm_rule of OBJ | {} | pack("I", 32) + bytes(8) | {vlan=0 port=0}
+		lpm_rule of OBJ | {prefixlen=16 vlan=10 port=0 addr=0.0.0.0} | pack("IH", 16, 10) + bytes(6) | | {"prefixlen": 16, "vlan": 10, "port": 0, "addr": "0.0.0.0"}
+		lpm_rule of OBJ | {prefixlen=33 vlan=0 port=0 addr=0.0.0.1} | pack("I", 33) + bytes(4) + ip("0.0.0.1")
+		lpm_rule of OBJ | {prefixlen=65 vlan=0 port=0 addr=0.0.0.0} | pack("I", 65) + bytes(8)
+		lpm_rule of OBJ | {addr=10.0.0.0 prefixlen=40 vlan=0 port=0} | pack("I", 40) + bytes(4) + ip("10.0.0.0") | {vlan=0 port=0 addr=10.0.0.0/8}
+		lpm_rule6 of OBJ | {first=192.0.2.1 proto=0 addr=2001:db8::/32} | pack("I", 96) + ip("192.0.2.1") + bytes(4) + ip("2001:db8::") | {first=192.0.2.1 proto=MILD addr=2001:db8::/32}
+		lpm_rule6 of OBJ | {addr=10.0.0.0/8} | pack("I", 168) + bytes(8) + mapped("10.0.0.0") | {first=0.0.0.0 proto=MILD addr=10.0.0.0/8}
+		lpm_type of OBJ | {type=8} | pack("IBB", 8, 8, 0) | | {"type": 8}
+		lpm_type of OBJ | {code=0 type=8} | pack("IBB", 16, 8, 0) | {type=8 code=0}
+		lpm_type of OBJ | {prefixlen=12 type=8 code=0} | pack("IBB", 12, 8, 0)
+		lpm_type of OBJ | {prefixlen=8 type=8 code=1} | pack("IBB", 8, 8, 1)
+		lpm4_padded of OBJ | 10.0.0.0/8 | lpm("10.0.0.0/8") + bytes(4) | | "10.0.0.0/8"
+		lpm4_padded of OBJ | 192.0.2.1/32 | lpm("192.0.2.1/32") + bytes(4)
+		lpm4_padded of OBJ | {prefixlen=33 addr=192.0.2.1} | pack("I", 33) + ip("192.0.2.1") + bytes(4)
+		lpm_type_padded of OBJ | {type=8} | pack("IB7x", 8, 8) | | {"type": 8}
+		lpm_type_padded of OBJ | {type=8 code=1} | pack("IBB6x", 16, 8, 1)
+		lpm_type_padded of OBJ | {prefixlen=17 type=8 code=1} | pack("IBB6x", 17, 8, 1)
+		lpm4_padded of OBJ | 10.0.0.1/8 | error: host bits are set: did you mean 10.0.0.0/8?
+		lpm4_padded of OBJ | 10.0.0.0/33 | error: '10.0.0.0/33' has a prefix length that is not 0 to 32
+		lpm_rule of OBJ | {port=80 addr=10.0.0.1/8} | error: addr: host bits are set: did you mean 10.0.0.0/8?
+		lpm_rule of OBJ | {port=80 addr=10.0.0.0/33} | error: addr: '10.0.0.0/33' has a prefix length that is not 0 to 32
+		lpm_rule of OBJ | {port=80/8} | error: port: '80/8' is not a number
+		lpm_rule6 of OBJ | {first=10.0.0.0/8} | error: first: '10.0.0.0/8' is not an IPv4 address
+		lpm_rule of OBJ | {port=80 port=81} | error: field 'port' is given twice
+		lpm_rule of OBJ | {ports=80} | error: no field is called 'ports'
+		lpm_rule of OBJ | {port=80 | error: the closing } is missing
+		lpm_rule of OBJ | {port} | error: 'port' is not a field=value
+		lpm_rule of OBJ | {port=80 addr=10.0.0.0/8}x | error: 'x' is behind the value
+		lpm_rule of OBJ | {prefixlen=16 vlan=10} | error: field 'port' is missing
+		lpm_rule of OBJ | 10.0.0.0/8 | error: '10.0.0.0/8' is not a struct: {field=value field=value}
+	EOF
+}
+
 @test "value: text, of any bytes, and as a plain word" {
 	agree "$OBJ" <<-'EOF'
 		char[16] | "eth0" | b"eth0".ljust(16, b"\0") | | "eth0"

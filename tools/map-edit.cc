@@ -58,7 +58,7 @@ static void usage()
 	      "       map-edit [OPTIONS] MAP sync FILE\n"
 	      "Show or change the entries of the map pinned at MAP. Keys and values are written\n"
 	      "by their BTF type: 7777, 10.0.0.0/8, true, {a=1 b=2}. FROM-TO stands for all the\n"
-	      "numbers between. A VALUE that is not given is 1.\n"
+	      "numbers between. A VALUE that is not given is 1, of a struct all zeros.\n"
 	      "\n"
 	      "  load adds the KEY[=VALUE] lines of FILE, sync also removes all others. What\n"
 	      "  follows a # is a comment, - is standard input. All is done, or nothing.\n"
@@ -352,6 +352,16 @@ static std::string suggestion(const Map &map, bool is_key)
 	return option + " hex[" + std::to_string(size) + "]";
 }
 
+// The kernel lets an array's keys be a __u32 alone. An enum that is called as the array is
+// what its indexes are called.
+static __u32 find_index_names(const struct btf *btf, const Map &map, __u32 id)
+{
+	std::string name = object_name(map.info.name);
+	__s32 names = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_ENUM);
+
+	return names > 0 && btf__type_by_id(btf, names)->size == 4 ? names : id;
+}
+
 // The type of the keys or of the values: as told, else by the object file's BTF, else
 // by the kernel's. Nothing is ever guessed.
 static Type find_type(const Map &map, const Options &o, bool is_key)
@@ -382,6 +392,8 @@ static Type find_type(const Map &map, const Options &o, bool is_key)
 			reason = "only CAP_SYS_ADMIN reads its BTF";
 		}
 	}
+	if (btf && is_key && is_array(map.info.type))
+		id = find_index_names(btf.get(), map, id);
 	if (name.empty() && id)
 		type = read_type(btf.get(), id);
 	else if (name.empty() && is_key && has_index(map.info.type))
@@ -736,6 +748,12 @@ static int compare(const Type &type, const unsigned char *a, const unsigned char
 		// The address, then the length, which is in front of it.
 		order = memcmp(a + 4, b + 4, type.size - 4);
 		return order ? order : memcmp(a, b, 4);
+	case Type::Kind::Prefix:
+		// The fields behind the length, then that.
+		for (size_t i = 1; i < type.members.size() && !order; i++)
+			order = compare(type.members[i].type, a + type.members[i].offset,
+					b + type.members[i].offset);
+		return order ? order : compare(type.members[0].type, a, b);
 	default:
 		return memcmp(a, b, type.size);
 	}
@@ -960,10 +978,12 @@ public:
 		if (text.starts_with('=')) {
 			text.remove_prefix(1);
 			skip_blanks(text);
-			parse_front(map_.value, text, value_);
+			parse_front(map_.value, text, value_, Missing::Zero);
 			skip_blanks(text);
 		} else if (is_number(map_.value) || map_.value.kind == Type::Kind::Bool) {
 			store(map_.value, 1, value_);
+		} else if (map_.value.kind == Type::Kind::Struct) {
+			std::fill(value_.begin(), value_.end(), 0);
 		} else if (text.empty() || text.starts_with('#')) {
 			throw ValueError("its value is missing: write KEY=VALUE");
 		}

@@ -100,6 +100,11 @@ __u32 field_count(const Type::Member &m)
 	return is_anonymous(m) ? m.type.count : 1;
 }
 
+bool is_lpm_key(const Type &type)
+{
+	return type.kind == Kind::Cidr4 || type.kind == Kind::Cidr6 || type.kind == Kind::Prefix;
+}
+
 bool is_shown_as_bytes(const Type &type)
 {
 	return type.shown == type.members.size() && type.count > 1;
@@ -123,6 +128,9 @@ static bool is_dense(const Type &type)
 		return true;
 	switch (type.kind) {
 	case Kind::Struct:
+	case Kind::Cidr4:
+	case Kind::Cidr6:
+	case Kind::Prefix:
 		for (const Type::Member &m : type.members) {
 			if (!is_dense(m.type))
 				return false;
@@ -176,17 +184,31 @@ static bool is_address(const Type &type)
 	       (type.kind == Kind::Unsigned && (type.size == 1 || type.size == 4));
 }
 
+// A prefixlen, and behind it fields without a gap; at their end there may be padding.
+static bool is_prefix(const Type &type)
+{
+	__u32 end = 0;
+
+	for (const Type::Member &m : type.members) {
+		if (is_anonymous(m) || m.offset != end || !is_dense(m.type))
+			return false;
+		end += m.type.size;
+	}
+	return type.members.size() > 1 && type.members[0].type.kind == Kind::Unsigned &&
+	       is_prefixlen(type.members[0]);
+}
+
 // What a struct is beyond its fields.
 static Kind struct_kind(const Type &type)
 {
 	if (type.members.size() == 2 && is_prefixlen(type.members[0]) &&
 	    is_address(type.members[1].type)) {
-		if (type.size == 8 && type.members[1].type.size == 4)
+		if (type.members[1].offset == 4 && type.members[1].type.size == 4)
 			return Kind::Cidr4;
-		if (type.size == 20 && type.members[1].type.size == 16)
+		if (type.members[1].offset == 4 && type.members[1].type.size == 16)
 			return Kind::Cidr6;
 	}
-	return Kind::Struct;
+	return is_prefix(type) ? Kind::Prefix : Kind::Struct;
 }
 
 static Type read_struct(const struct btf *btf, const struct btf_type *t, int depth)
@@ -212,7 +234,7 @@ static Type read_struct(const struct btf *btf, const struct btf_type *t, int dep
 		if (size_t{member.offset} + member.type.size > type.size)
 			fail(what, "member " + quote(member.name) + " lies outside");
 		if (is_anonymous(member)) {
-			if (member.type.kind == Kind::Cidr4 || member.type.kind == Kind::Cidr6)
+			if (is_lpm_key(member.type))
 				member.type.kind = Kind::Struct;
 			if (member.type.kind != Kind::Struct && member.type.kind != Kind::Union)
 				fail(what, "a member without a name is not supported");

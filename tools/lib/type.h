@@ -36,6 +36,7 @@ struct Type {
 		Array,
 		Cidr4,
 		Cidr6,
+		Prefix, // another key of an LPM trie: prefixlen, then fields without a gap
 	};
 
 	Kind kind = Kind::Unsigned;
@@ -60,6 +61,9 @@ bool is_anonymous(const Type::Member &m);
 
 // How many fields the member has within the braces of the struct around it.
 __u32 field_count(const Type::Member &m);
+
+// The key of an LPM trie, by its fields.
+bool is_lpm_key(const Type &type);
 
 // A union of which no member says every byte, so that its bytes are printed. Its count is more
 // than 1 where it has fields at all.

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 #include "cli.h"
 
@@ -107,24 +108,25 @@ bool clear_host_bits(std::span<unsigned char> address, __u32 length)
 	return found;
 }
 
-static bool is_cidr(const Type &type, Bytes bytes)
+// The address of a CIDR's key; what may be behind it is padding.
+template <typename Span> static Span address_of(const Type &type, Span key)
 {
-	std::array<unsigned char, 16> address;
-	__u32 bytes_of_address = type.size - 4;
-
-	if (prefix_length(bytes) > 8 * bytes_of_address)
-		return false;
-	std::copy_n(&bytes[4], bytes_of_address, address.begin());
-	return !clear_host_bits(std::span(address).first(bytes_of_address), prefix_length(bytes));
+	return key.subspan(4, type.kind == Kind::Cidr4 ? 4 : 16);
 }
 
-static void append_cidr(std::string &out, const Type &type, Bytes bytes)
+static bool is_cidr(const Type &type, Bytes bytes)
 {
-	Bytes address = bytes.subspan(4, type.size - 4);
-	__u32 length = prefix_length(bytes);
+	Bytes address = address_of(type, bytes);
+	std::vector<unsigned char> copy(address.begin(), address.end());
 
+	return prefix_length(bytes) <= 8 * copy.size() &&
+	       !clear_host_bits(copy, prefix_length(bytes));
+}
+
+static void append_cidr(std::string &out, Bytes address, __u32 length)
+{
 	// One that is v4-mapped has at least 96 bits, or else some of them were host bits.
-	if (type.kind == Kind::Cidr6 && !is_v4_mapped(address)) {
+	if (address.size() == 16 && !is_v4_mapped(address)) {
 		append_ip6(out, address);
 	} else {
 		append_ip4(out, address.last(4));
@@ -222,6 +224,55 @@ static void print_elements(const Type &type, Bytes bytes, std::string &out)
 	}
 }
 
+static bool is_address(const Type &type)
+{
+	return type.kind == Kind::Ip4 || type.kind == Kind::Ip6;
+}
+
+// How many bits of the last field of an LPM key the prefix covers; nothing where it ends before
+// that field, or within one that is no address, or where bits behind it are set.
+static std::optional<__u32> covers_last(const Type &type, Bytes bytes)
+{
+	const Type::Member &last = type.members.back();
+	Bytes fields = bytes.subspan(4, last.offset - 4 + last.type.size); // without padding
+	std::vector<unsigned char> key(fields.begin(), fields.end());
+	__u32 before = 8 * (last.offset - 4);
+	__u32 length = prefix_length(bytes);
+
+	if (length < before || length > 8 * key.size() || clear_host_bits(key, length))
+		return {};
+	length -= before;
+	if (length && length < 8 * last.type.size && !is_address(last.type))
+		return {};
+	return length;
+}
+
+// Call f(member, cidr) for each field but prefixlen, and for the last one only if the prefix
+// covers any of it; `cidr` is the length where that is an address, else 0.
+template <typename F> static void each_covered(const Type &type, __u32 of_last, F f)
+{
+	for (size_t i = 1; i + 1 < type.members.size(); i++)
+		f(type.members[i], 0);
+	if (of_last)
+		f(type.members.back(), is_address(type.members.back().type) ? of_last : 0);
+}
+
+static void print_prefix(const Type &type, Bytes bytes, __u32 of_last, std::string &out)
+{
+	out += '{';
+	size_t begin = out.size();
+	each_covered(type, of_last, [&](const Type::Member &m, __u32 cidr) {
+		begin_field(out, begin);
+		out += m.name;
+		out += '=';
+		if (cidr)
+			append_cidr(out, bytes.subspan(m.offset, m.type.size), cidr);
+		else
+			print_value(m.type, bytes.subspan(m.offset), out);
+	});
+	out += '}';
+}
+
 void print_value(const Type &type, Bytes bytes, std::string &out)
 {
 	switch (type.kind) {
@@ -268,8 +319,16 @@ void print_value(const Type &type, Bytes bytes, std::string &out)
 	case Kind::Cidr4:
 	case Kind::Cidr6:
 		if (is_cidr(type, bytes)) {
-			append_cidr(out, type, bytes);
+			append_cidr(out, address_of(type, bytes), prefix_length(bytes));
 			return;
+		}
+		[[fallthrough]];
+	case Kind::Prefix:
+		if (type.kind == Kind::Prefix) {
+			if (std::optional<__u32> of_last = covers_last(type, bytes)) {
+				print_prefix(type, bytes, *of_last, out);
+				return;
+			}
 		}
 		[[fallthrough]];
 	case Kind::Struct:
@@ -306,6 +365,21 @@ static nlohmann::ordered_json to_json_members(const Type &type, Bytes bytes)
 		else
 			json[m.name] = std::move(value);
 	}
+	return json;
+}
+
+static nlohmann::ordered_json to_json_prefix(const Type &type, Bytes bytes, __u32 of_last)
+{
+	nlohmann::ordered_json json = nlohmann::ordered_json::object();
+
+	each_covered(type, of_last, [&](const Type::Member &m, __u32 cidr) {
+		Bytes field = bytes.subspan(m.offset, m.type.size);
+		std::string text;
+
+		if (cidr)
+			append_cidr(text, field, cidr);
+		json[m.name] = cidr ? nlohmann::ordered_json(text) : to_json(m.type, field);
+	});
 	return json;
 }
 
@@ -346,6 +420,10 @@ nlohmann::ordered_json to_json(const Type &type, Bytes bytes)
 	case Kind::Hex:
 		print_value(type, bytes, text);
 		return text;
+	case Kind::Prefix:
+		if (std::optional<__u32> of_last = covers_last(type, bytes))
+			return to_json_prefix(type, bytes, *of_last);
+		[[fallthrough]];
 	case Kind::Struct:
 	case Kind::Union:
 		return to_json_members(type, bytes);
@@ -635,32 +713,40 @@ static bool take_prefix_length(std::string_view &text, __u32 bits, __u32 &length
 	return digits && length <= bits && at_end(text);
 }
 
-static void take_cidr(const Type &type, std::string_view &text, Out out)
+// An address, and behind it perhaps a prefix length, which counts the bits of `address`.
+static void take_prefix(std::string_view &text, Out address, __u32 &length)
 {
-	Out address = out.subspan(4, type.size - 4);
 	std::string_view rest = text;
-	bool is_v4 = type.kind == Kind::Cidr4;
+	bool v4 = address.size() == 4;
+	bool is_v4 = v4;
 	__u32 bits = 8 * address.size();
 
-	if (!(is_v4 ? take_ip4(rest, address) : take_ip6(rest, address, is_v4)) ||
+	if (!(v4 ? take_ip4(rest, address) : take_ip6(rest, address, is_v4)) ||
 	    (!at_end(rest) && rest[0] != '/'))
-		throw ValueError(quote_word(text) + " is not an " +
-				 (type.kind == Kind::Cidr4 ? "IPv4" : "IPv6") +
+		throw ValueError(quote_word(text) + " is not an " + (v4 ? "IPv4" : "IPv6") +
 				 " address or prefix");
 	__u32 said_bits = is_v4 ? 32 : 128; // what the length in the text counts
-	__u32 length = said_bits;
+	length = said_bits;
 	if (take(rest, '/') && !take_prefix_length(rest, said_bits, length))
 		throw ValueError(quote_word(text) + " has a prefix length that is not 0 to " +
 				 std::to_string(said_bits));
 	length += bits - said_bits;
-	memcpy(out.data(), &length, sizeof(length));
 	if (clear_host_bits(address, length)) {
 		std::string right;
 
-		append_cidr(right, type, out);
+		append_cidr(right, address, length);
 		throw ValueError("host bits are set: did you mean " + right + "?");
 	}
 	text = rest;
+}
+
+static void take_cidr(const Type &type, std::string_view &text, Out out)
+{
+	__u32 length;
+
+	std::fill_n(out.begin(), type.size, 0);
+	take_prefix(text, address_of(type, out), length);
+	memcpy(out.data(), &length, sizeof(length));
 }
 
 static int hex_value(char c)
@@ -765,13 +851,14 @@ static void take_text(std::string_view &text, Out out)
 	text = rest;
 }
 
-static void take_value(const Type &type, std::string_view &text, Out out);
+static void take_value(const Type &type, std::string_view &text, Out out, Missing missing);
 
 // A value within braces or brackets: what it is, is said first where it is wrong.
-static void take_part(const std::string &name, const Type &type, std::string_view &text, Out out)
+static void take_part(const std::string &name, const Type &type, std::string_view &text, Out out,
+		      Missing missing)
 {
 	try {
-		take_value(type, text, out);
+		take_value(type, text, out, missing);
 	} catch (const ValueError &e) {
 		throw ValueError(name + ": " + e.what());
 	}
@@ -798,7 +885,7 @@ static bool next_part(std::string_view &text, char close)
 	return true;
 }
 
-static void take_array(const Type &type, std::string_view &text, Out out)
+static void take_array(const Type &type, std::string_view &text, Out out, Missing missing)
 {
 	const Type &each = type.members[0].type;
 	__u32 count = 0;
@@ -811,7 +898,7 @@ static void take_array(const Type &type, std::string_view &text, Out out)
 				throw ValueError("there are more than " +
 						 std::to_string(type.count) + " values");
 			take_part("[" + std::to_string(count) + "]", each, text,
-				  out.subspan(size_t{count} * each.size));
+				  out.subspan(size_t{count} * each.size), missing);
 			count++;
 		} while (next_part(text, ']'));
 	}
@@ -888,7 +975,8 @@ static bool any_of(const std::vector<bool> &given, __u32 index, __u32 count)
 }
 
 // One member of a union is given.
-static void check_one_given(const Type &type, const std::vector<bool> &given, __u32 index)
+static void check_one_given(const Type &type, const std::vector<bool> &given, __u32 index,
+			    Missing missing)
 {
 	int members = given[index++]; // as bytes
 
@@ -898,30 +986,31 @@ static void check_one_given(const Type &type, const std::vector<bool> &given, __
 	}
 	if (members > 1)
 		throw ValueError("only one can be given of " + member_names(type, ", "));
-	if (!members && type.count > 1)
+	if (!members && type.count > 1 && missing == Missing::Error)
 		throw ValueError("give one of " + member_names(type, ", "));
 }
 
 // All fields of a struct are given, or one member of a union. `index` is that of its first
 // field in `given`.
-static void check_given(const Type &type, const std::vector<bool> &given, __u32 index)
+static void check_given(const Type &type, const std::vector<bool> &given, __u32 index,
+			Missing missing)
 {
 	bool is_union = type.kind == Kind::Union;
 
 	if (is_union)
-		check_one_given(type, given, index++);
+		check_one_given(type, given, index++, missing);
 	for (const Type::Member &m : type.members) {
 		bool any = any_of(given, index, field_count(m));
 
 		if (is_anonymous(m) && (any || !is_union))
-			check_given(m.type, given, index);
-		else if (!any && !is_union)
+			check_given(m.type, given, index, missing);
+		else if (!any && !is_union && missing == Missing::Error)
 			throw ValueError("field " + quote(m.name) + " is missing");
 		index += field_count(m);
 	}
 }
 
-static void take_struct(const Type &type, std::string_view &text, Out out)
+static void take_struct(const Type &type, std::string_view &text, Out out, Missing missing)
 {
 	std::vector<bool> given(type.count);
 
@@ -945,13 +1034,69 @@ static void take_struct(const Type &type, std::string_view &text, Out out)
 			if (!field.type)
 				bytes = bytes_of(field.size);
 			take_part(std::string(name), field.type ? *field.type : bytes, text,
-				  out.subspan(field.offset));
+				  out.subspan(field.offset), missing);
 		} while (next_part(text, '}'));
 	}
-	check_given(type, given, 0);
+	check_given(type, given, 0, missing);
 }
 
-static void take_value(const Type &type, std::string_view &text, Out out)
+// The last field of an LPM key: an address may be a CIDR.
+static __u32 take_last(const Type::Member &m, std::string_view &text, Out out)
+{
+	__u32 bits = 8 * m.type.size;
+
+	if (!is_address(m.type)) {
+		take_part(m.name, m.type, text, out, Missing::Error);
+		return bits;
+	}
+	try {
+		take_prefix(text, out.first(m.type.size), bits);
+	} catch (const ValueError &e) {
+		throw ValueError(m.name + ": " + e.what());
+	}
+	return bits;
+}
+
+// An LPM key without its prefixlen, or else all of its fields.
+static void take_fields(const Type &type, std::string_view &text, Out out)
+{
+	const Type::Member &last = type.members.back();
+	std::vector<bool> given(type.count);
+	std::string_view rest = text;
+	__u32 length = 8 * (last.offset - 4);
+
+	std::fill_n(out.begin(), type.size, 0);
+	if (!take(rest, '{'))
+		throw ValueError(quote_word(text) + " is not a struct: {field=value field=value}");
+	if (first_part(rest, '}')) {
+		do {
+			std::string_view name = word(rest);
+			Field field;
+
+			if (!rest.substr(name.size()).starts_with('=') || name.empty())
+				throw ValueError(quote_word(rest) + " is not a field=value");
+			if (!find_field(type, name, field))
+				throw ValueError("no field is called " + quote(name));
+			if (!field.offset) { // prefixlen
+				take_struct(type, text, out, Missing::Error);
+				return;
+			}
+			if (given[field.index])
+				throw ValueError("field " + quote(name) + " is given twice");
+			given[field.index] = true;
+			rest.remove_prefix(name.size() + 1);
+			if (field.offset == last.offset)
+				length += take_last(last, rest, out.subspan(last.offset));
+			else
+				take_part(std::string(name), *field.type, rest,
+					  out.subspan(field.offset), Missing::Error);
+		} while (next_part(rest, '}'));
+	}
+	memcpy(out.data(), &length, sizeof(length));
+	text = rest;
+}
+
+static void take_value(const Type &type, std::string_view &text, Out out, Missing missing)
 {
 	out = out.first(type.size);
 	switch (type.kind) {
@@ -990,25 +1135,28 @@ static void take_value(const Type &type, std::string_view &text, Out out)
 		[[fallthrough]];
 	case Kind::Struct:
 	case Kind::Union:
-		take_struct(type, text, out);
+		take_struct(type, text, out, missing);
+		return;
+	case Kind::Prefix:
+		take_fields(type, text, out);
 		return;
 	case Kind::Array:
-		take_array(type, text, out);
+		take_array(type, text, out, missing);
 		return;
 	}
 }
 
-void parse_front(const Type &type, std::string_view &text, Out out)
+void parse_front(const Type &type, std::string_view &text, Out out, Missing missing)
 {
 	std::string_view rest = text;
 
-	take_value(type, rest, out);
+	take_value(type, rest, out, missing);
 	text = rest;
 }
 
 void parse(const Type &type, std::string_view text, Out out)
 {
-	take_value(type, text, out);
+	take_value(type, text, out, Missing::Error);
 	if (!text.empty())
 		throw ValueError(excerpt(text) + " is behind the value");
 }

@@ -6,6 +6,9 @@
 //   __be32            an IPv4 address
 //   struct in6_addr   an IPv6 address; a v4-mapped one as its IPv4 address
 //   an LPM key        a CIDR, 10.0.0.0/8; of IPv6, a v4-mapped one as its IPv4 CIDR
+//                     where it has more fields, {port=80 addr=10.0.0.0/8}: the last one, if
+//                     that is an address, as a CIDR; left out where the prefix ends
+//                     before it. Read in any order, and what else is left out is zero
 //   __u8[6]           a MAC address
 //   char[]            "text" with the escapes \" \\ \n \r \t \xNN; the zeros at its end are
 //                     left out. Read without quotes where it has no white space and
@@ -23,7 +26,8 @@
 // A number is printed in decimal, and read in decimal or as 0x...; no sign where none can
 // be. A value ends at white space, the end, or one of  = # { } [ ] "; a number at - too.
 // What is printed is read back to the same bytes, but for padding, which becomes zero.
-// An LPM key that is no CIDR, as it has host bits set, is written as the struct that it is.
+// An LPM key that cannot be written so, as it has host bits set, or as its prefix ends elsewhere,
+// is written as the struct that it is, with its prefixlen.
 #pragma once
 
 #include <linux/types.h>
@@ -53,10 +57,14 @@ void print(const Type &type, Bytes bytes, std::string &out);
 // their fields; text ends at its NUL; the rest is text as it is printed.
 nlohmann::ordered_json to_json(const Type &type, Bytes bytes);
 
+// What of a struct, or union, is not given: an error, or zero.
+enum class Missing { Error, Zero };
+
 // Read the value at the front of `text` as it is printed, into out[0, type.size), and take
 // it off; what is left is the caller's. Throws ValueError: then `text` is as it was, and
 // `out` may hold anything.
-void parse_front(const Type &type, std::string_view &text, std::span<unsigned char> out);
+void parse_front(const Type &type, std::string_view &text, std::span<unsigned char> out,
+		 Missing missing = Missing::Error);
 
 // The same for all of `text`: what is behind the value is an error.
 void parse(const Type &type, std::string_view text, std::span<unsigned char> out);
