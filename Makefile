@@ -28,6 +28,7 @@ FIXTURES := $(patsubst tests/fixtures/%.cc,build/obj/tests/%,$(wildcard tests/fi
 BENCH   := $(patsubst tests/bench/%.bpf.c,build/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
 	   $(patsubst tests/bench/%.cc,build/bench/%,$(wildcard tests/bench/*.cc))
 MAN     := $(wildcard tools/man/*.8)
+UNITS   := $(wildcard tools/systemd/*.service)
 COMPLETIONS := $(PREFIX)/share/bash-completion/completions
 
 ifeq ($(V),1)
@@ -145,6 +146,11 @@ install: all
 	install $(TOOLS) $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(OBJECTS) $(DESTDIR)$(PREFIX)/lib/hookset
 	install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	for unit in $(notdir $(UNITS)); do \
+		sed 's|/usr/local/|$(PREFIX)/|g' "tools/systemd/$$unit" \
+			> "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit" || exit; \
+	done
 	install -d $(DESTDIR)$(COMPLETIONS)
 	for tool in $(notdir $(TOOLS)); do \
 		install -m 644 tools/completions/hookset $(DESTDIR)$(COMPLETIONS)/$$tool || exit; \
@@ -154,6 +160,7 @@ uninstall:
 	cd $(DESTDIR)$(PREFIX)/sbin && rm -f $(notdir $(TOOLS))
 	cd $(DESTDIR)$(PREFIX)/share/man/man8 && rm -f $(notdir $(MAN))
 	cd $(DESTDIR)$(COMPLETIONS) && rm -f $(notdir $(TOOLS))
+	cd $(DESTDIR)$(PREFIX)/lib/systemd/system && rm -f $(notdir $(UNITS))
 	rm -rf $(DESTDIR)$(PREFIX)/lib/hookset
 
 clean:

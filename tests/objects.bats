@@ -92,7 +92,7 @@ map_is() {
 		[[ $output == *"prog/xdp id "* ]]
 		ip -n "$ns" link set dev lo xdp off
 	}
-	for_each ip_loads xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o
+	for_each ip_loads xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o xdp_firewall.bpf.o
 }
 
 @test "ip loads xdp_drop.o, sec .text" {
@@ -118,7 +118,7 @@ map_is() {
 		ip -n "$ns" link set dev lo xdp off
 		rm "$BPFFS/prog"
 	}
-	for_each prog_loads xdp_drop.o xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o
+	for_each prog_loads xdp_drop.o xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o xdp_firewall.bpf.o
 }
 
 @test "xdp_drop.o: .text holds its one program; no BTF, no map, no relocation" {
@@ -144,7 +144,8 @@ map_is() {
 		run -0 bpftool btf dump file "$1"
 		[[ $output == *"FUNC "* ]]
 	}
-	for_each one_program xdp_drop.bpf.o xdp_pass.bpf.o echo_dispatch.bpf.o detect_ping.bpf.o
+	for_each one_program xdp_drop.bpf.o xdp_pass.bpf.o echo_dispatch.bpf.o detect_ping.bpf.o \
+		xdp_firewall.bpf.o
 }
 
 @test "names of maps are at most 15 characters, as the kernel keeps no more" {
@@ -158,7 +159,7 @@ map_is() {
 		done
 	}
 	load_short() { loaded "$1" short_names; }
-	for_each load_short detect_ping.bpf.o echo_dispatch.bpf.o xdp_drop.bpf.o
+	for_each load_short detect_ping.bpf.o echo_dispatch.bpf.o xdp_drop.bpf.o xdp_firewall.bpf.o
 }
 
 @test "detect_ping.bpf.o: its maps, their sizes and the types of their keys" {
@@ -172,6 +173,44 @@ map_is() {
 	}
 	load_maps() { loaded "$1" maps; }
 	for_each load_maps detect_ping.bpf.o
+}
+
+@test "xdp_firewall.bpf.o: its maps, their sizes and the types of their keys" {
+	local list family
+	requires root
+	maps() {
+		[ "$(cd "$BPFFS/o" && printf '%s\n' fw_*)" = "$(printf '%s\n' fw_allow4 fw_allow6 fw_ban fw_block4 fw_block6 fw_deny \
+			fw_event_stats fw_events fw_icmp4 fw_icmp6 fw_rate4 fw_rate6 fw_rule4 fw_rule6 fw_sources fw_stats \
+			fw_tcp_ports fw_udp_ports)" ]
+		for family in 4 6; do
+			list="flags 0x1 key $((family == 4 ? 12 : 20))B"
+			map_is fw_allow"$family" fw_cidr"$family" fw_count "lpm_trie  name fw_allow$family  $list  value 16B  max_entries 65536"
+			map_is fw_block"$family" fw_cidr"$family" fw_count "lpm_trie  name fw_block$family  $list  value 16B  max_entries 1048576"
+			map_is fw_rate"$family" fw_cidr"$family" fw_rate "lpm_trie  name fw_rate$family  $list  value 24B  max_entries 65536"
+			list="flags 0x1 key $((family == 4 ? 20 : 28))B"
+			map_is fw_rule"$family" fw_rule"$family" fw_rule "lpm_trie  name fw_rule$family  $list  value 24B  max_entries 65536"
+			map_is fw_icmp"$family" fw_icmp fw_rule "lpm_trie  name fw_icmp$family  flags 0x1 key 12B  value 24B  max_entries 65536"
+		done
+		map_is fw_ban in6_addr fw_ban "lru_hash  name fw_ban  flags 0x0 key 16B  value 24B  max_entries 65536"
+		map_is fw_sources in6_addr fw_source "lru_hash  name fw_sources  flags 0x0 key 16B  value 8B  max_entries 65536"
+		map_is fw_tcp_ports __be16 __be16 "hash  name fw_tcp_ports  flags 0x1 key 2B  value 2B  max_entries 65536"
+		map_is fw_udp_ports __be16 __be16 "hash  name fw_udp_ports  flags 0x1 key 2B  value 2B  max_entries 65536"
+		map_is fw_deny fw_proto fw_count "hash  name fw_deny  flags 0x0 key 2B  value 16B  max_entries 16"
+		map_is fw_stats __u32 fw_count "percpu_array  name fw_stats  flags 0x0 key 4B  value 16B  max_entries 12"
+		map_is fw_event_stats __u32 fw_event_stats "percpu_array  name fw_event_stats  flags 0x0 key 4B  value 24B  max_entries 1"
+		map_is fw_events "" "" "ringbuf  name fw_events  flags 0x0 key 0B  value 0B  max_entries 262144"
+	}
+	load_maps() { loaded "$1" maps; }
+	for_each load_maps xdp_firewall.bpf.o
+}
+
+@test "xdp_firewall.bpf.o: struct fw_event, and what fw_stats' indexes are called, are in its BTF" {
+	event() {
+		bpftool btf dump file "$1" format c >"$BATS_TEST_TMPDIR/c"
+		grep -q '^struct fw_event {' "$BATS_TEST_TMPDIR/c"
+		sed -n '/^enum fw_stats {/,/^};/p' "$BATS_TEST_TMPDIR/c" | grep -q 'denied = 11'
+	}
+	for_each event xdp_firewall.bpf.o
 }
 
 @test "echo_dispatch.bpf.o: its maps; the ports' one has no BTF, so that a plain user can dump it" {
@@ -238,5 +277,5 @@ map_is() {
 		[ "$processed" -lt 50000 ]
 		rm "$BPFFS/prog"
 	}
-	for_each cheap xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o echo_dispatch.bpf.o
+	for_each cheap xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o echo_dispatch.bpf.o xdp_firewall.bpf.o
 }

@@ -62,6 +62,7 @@ malformed() {
 @test "03-one-server-three-ports.md" { plays; }
 @test "04-who-pings-me.md" { plays; }
 @test "05-hand-over-and-take-down.md" { plays; }
+@test "06-a-firewall.md" { plays; }
 
 @test "every walkthrough has its test here" {
 	local path

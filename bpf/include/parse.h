@@ -18,6 +18,7 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/types.h>
+#include <linux/udp.h>
 
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
@@ -30,6 +31,7 @@
 	(1ULL << IPPROTO_HOPOPTS | 1ULL << IPPROTO_ROUTING | 1ULL << IPPROTO_FRAGMENT |            \
 	 1ULL << IPPROTO_DSTOPTS)
 
+#define VLAN_ID 0x0fff	  /* IEEE 802.1Q: of the tag control information, the VLAN's id */
 #define IP4_OFFSET 0x1fff /* RFC 791: fragment offset, in units of 8 bytes */
 #define IP4_MORE 0x2000	  /* RFC 791: more fragments follow */
 #define IP6_OFFSET 0xfff8 /* RFC 8200 section 4.5: fragment offset, in bytes */
@@ -48,6 +50,7 @@ struct cursor {
 	void *end;	    /* one past the last byte of the packet */
 	__u32 left;	    /* bytes from pos to where IP says that the datagram ends */
 	enum fragment frag; /* known once the IP header has been parsed */
+	__u32 vlans;	    /* VLAN ids: the outer one << 16 | the inner one, or the only one */
 };
 
 /* As struct ethhdr, which is packed: of that one, a compiler reads h_proto byte by byte. */
@@ -117,7 +120,10 @@ static __always_inline __u64 length(__be16 field)
 	return host;
 }
 
-/* Ethernet and up to two VLAN tags. Returns the EtherType, in network order. */
+/*
+ * Ethernet and up to two VLAN tags. Returns the EtherType, in network order. A tag with the
+ * id 0 gives a priority, and no VLAN (IEEE 802.1Q).
+ */
 static __always_inline int parse_eth(struct cursor *c)
 {
 	struct eth_header *eth = c->pos;
@@ -137,6 +143,8 @@ static __always_inline int parse_eth(struct cursor *c)
 			return -1;
 		c->pos = tag + 1;
 		proto = tag->proto;
+		if (tag->tci & bpf_htons(VLAN_ID))
+			c->vlans = c->vlans << 16 | bpf_ntohs(tag->tci & bpf_htons(VLAN_ID));
 	}
 	return proto;
 }
@@ -238,6 +246,17 @@ static __always_inline int parse_tcp(struct cursor *c, struct tcphdr **out)
 	if (header < sizeof(*tcp) || c->left < header || c->pos + header > c->end)
 		return -1;
 	*out = tcp;
+	return 0;
+}
+
+/* The UDP header. Returns 0. As of TCP, only the ports may be read of a first fragment. */
+static __always_inline int parse_udp(struct cursor *c, struct udphdr **out)
+{
+	__u32 size = c->frag == FRAG_FIRST ? 4 : sizeof(**out);
+
+	if (c->frag == FRAG_LATER || c->left < size || c->pos + size > c->end)
+		return -1;
+	*out = c->pos;
 	return 0;
 }
 
