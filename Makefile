@@ -19,7 +19,7 @@ LDFLAGS    ?= -s
 LDFLAGS    += -Wl,--gc-sections -Wl,--as-needed
 # Half a millisecond of each start goes into loading libstdc++; what is used of it is small.
 LDFLAGS    += -static-libstdc++ -static-libgcc
-LDLIBS     := -lbpf
+LDLIBS     := -lbpf -lz
 
 OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c))
 TOOLS   := $(patsubst tools/%.cc,build/%,$(wildcard tools/*.cc))

@@ -92,7 +92,7 @@ map_is() {
 		[[ $output == *"prog/xdp id "* ]]
 		ip -n "$ns" link set dev lo xdp off
 	}
-	for_each ip_loads xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o xdp_firewall.bpf.o
+	for_each ip_loads xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o xdp_firewall.bpf.o xdp_blocklist.bpf.o
 }
 
 @test "ip loads xdp_drop.o, sec .text" {
@@ -118,7 +118,7 @@ map_is() {
 		ip -n "$ns" link set dev lo xdp off
 		rm "$BPFFS/prog"
 	}
-	for_each prog_loads xdp_drop.o xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o xdp_firewall.bpf.o
+	for_each prog_loads xdp_drop.o xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o xdp_firewall.bpf.o xdp_blocklist.bpf.o
 }
 
 @test "xdp_drop.o: .text holds its one program; no BTF, no map, no relocation" {
@@ -145,7 +145,7 @@ map_is() {
 		[[ $output == *"FUNC "* ]]
 	}
 	for_each one_program xdp_drop.bpf.o xdp_pass.bpf.o echo_dispatch.bpf.o detect_ping.bpf.o \
-		xdp_firewall.bpf.o
+		xdp_firewall.bpf.o xdp_blocklist.bpf.o
 }
 
 @test "names of maps are at most 15 characters, as the kernel keeps no more" {
@@ -159,7 +159,7 @@ map_is() {
 		done
 	}
 	load_short() { loaded "$1" short_names; }
-	for_each load_short detect_ping.bpf.o echo_dispatch.bpf.o xdp_drop.bpf.o xdp_firewall.bpf.o
+	for_each load_short detect_ping.bpf.o echo_dispatch.bpf.o xdp_drop.bpf.o xdp_firewall.bpf.o xdp_blocklist.bpf.o
 }
 
 @test "detect_ping.bpf.o: its maps, their sizes and the types of their keys" {
@@ -226,6 +226,23 @@ map_is() {
 	for_each load_maps echo_dispatch.bpf.o
 }
 
+@test "xdp_blocklist.bpf.o: its maps: a slot for a list of any length, and the counters" {
+	requires root
+	maps() {
+		[ "$(ls "$BPFFS/o")" = "$(printf '%s\n' block_stats blocklist)" ]
+		map_is block_stats __u32 block_stats "percpu_array  name block_stats  flags 0x0 key 4B  value 16B  max_entries 1"
+		map_is blocklist "" "" "array_of_maps  name blocklist  flags 0x0 key 4B  value 4B  max_entries 1"
+		for cells in 1 100000; do
+			bpftool map create "$BPFFS/list" type array key 4 value 64 entries $cells name blocklist.inner \
+				flags $((0x1400)) # BPF_F_INNER_MAP | BPF_F_MMAPABLE
+			bpftool map update pinned "$BPFFS/o/blocklist" key 0 0 0 0 value pinned "$BPFFS/list"
+			rm "$BPFFS/list"
+		done
+	}
+	load_maps() { loaded "$1" maps; }
+	for_each load_maps xdp_blocklist.bpf.o
+}
+
 @test "xdp_drop.bpf.o: drop_port is a knob in .rodata; xdp_pass.bpf.o has no map" {
 	requires root
 	knob() {
@@ -277,5 +294,5 @@ map_is() {
 		[ "$processed" -lt 50000 ]
 		rm "$BPFFS/prog"
 	}
-	for_each cheap xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o echo_dispatch.bpf.o xdp_firewall.bpf.o
+	for_each cheap xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o echo_dispatch.bpf.o xdp_firewall.bpf.o xdp_blocklist.bpf.o
 }

@@ -170,15 +170,10 @@ static __always_inline int parse_ip4(struct cursor *c, struct iphdr **out)
 	return ip->protocol;
 }
 
-/*
- * IPv6 and its extension headers. Returns the protocol behind them, or, in a
- * later fragment, whatever its fragment header names. A jumbogram (RFC 2675:
- * length 0 and a hop-by-hop header) ends where the packet ends.
- */
-static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
+/* The IPv6 header alone. Returns what follows it. */
+static __always_inline int parse_ip6_header(struct cursor *c, struct ipv6hdr **out)
 {
 	struct ipv6hdr *ip = c->pos;
-	int next;
 
 	if ((void *)(ip + 1) > c->end || ip->version != 6)
 		return -1;
@@ -186,10 +181,23 @@ static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
 	c->left = length(ip->payload_len);
 	if (c->pos + c->left > c->end)
 		return -1;
-	next = ip->nexthdr;
+	*out = ip;
+	return ip->nexthdr;
+}
+
+/*
+ * IPv6 and its extension headers. Returns the protocol behind them, or, in a
+ * later fragment, whatever its fragment header names. A jumbogram (RFC 2675:
+ * length 0 and a hop-by-hop header) ends where the packet ends.
+ */
+static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
+{
+	int next = parse_ip6_header(c, out);
+
+	if (next < 0)
+		return -1;
 	if (!c->left && next == IPPROTO_HOPOPTS)
 		c->left = 0xffffffff;
-	*out = ip;
 
 	for (int i = 0; i <= IPV6_EXT_MAX; i++) { /* the last round sees what comes behind them */
 		struct ip6_frag_header *frag = c->pos;
