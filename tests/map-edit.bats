@@ -1172,7 +1172,7 @@ nth() {
 		calls map-edit -k $key -t u32 "$BPFFS/twin" load "$BATS_TEST_TMPDIR/file" >/dev/null
 
 		# It has read the map, and changed nothing yet.
-		start_stopped bpf "$(nth BPF_MAP_LOOKUP_BATCH)" \
+		start_stopped bpf $(($(nth BPF_MAP_UPDATE_BATCH) - 1)) \
 			map-edit -k $key -t u32 "$BPFFS/m" load "$BATS_TEST_TMPDIR/file"
 		map-edit -k $key -t u32 "$BPFFS/m" add 10.0.1.1 10.0.1.2 10.0.1.3
 		before=$(dump m)
