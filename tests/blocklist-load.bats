@@ -7,20 +7,6 @@ load helpers
 
 BLOCKLIST=$BATS_TEST_DIRNAME/blocklist.py
 
-# misuse TEXT ARGUMENT...: blocklist-load refuses the arguments, and says so.
-misuse() {
-	local text=$1
-	shift
-	fails 2 "blocklist-load: $text"$'\n'"Try 'blocklist-load --help'" blocklist-load "$@"
-}
-
-# refused TEXT ARGUMENT...: blocklist-load fails, and says why.
-refused() {
-	local text=$1
-	shift
-	fails 1 "blocklist-load: $text" blocklist-load "$@"
-}
-
 # load_blocklist: the program and its maps, each under its name, in $BPFFS/dir.
 load_blocklist() {
 	bpftool prog load "$HOOKSET_BUILD/xdp_blocklist.bpf.o" "$BPFFS/prog" pinmaps "$BPFFS/dir"

@@ -9,6 +9,9 @@ bats_require_minimum_version 1.8.0
 # The dispatcher of the package libxdp1, by which xdp-loader runs several programs.
 LIBXDP_DISPATCHER="/usr/lib/*/bpf/xdp-dispatcher.o"
 
+# The tool that tests/TOOL.bats tests.
+TOOL=$(basename "$BATS_TEST_FILENAME" .bats)
+
 # requires NEED...: skip, saying why, where the machine lacks one.
 requires() {
 	local need
@@ -262,13 +265,20 @@ pin_map() {
 	return 1
 }
 
+# call COMMAND...: what `run --separate-stderr` does, in a third of the time.
+call() {
+	local errors=$BATS_TEST_TMPDIR/stderr
+	status=0
+	output=$("$@" 2>"$errors") || status=$?
+	stderr=$(<"$errors")
+}
+
 # fails STATUS TEXT COMMAND...: it exits with STATUS, says exactly TEXT on
 # stderr, in one line, and nothing on stdout.
 fails() {
 	local status_expected=$1 text=$2
 	shift 2
-	run --separate-stderr "$@"
-	# shellcheck disable=SC2154 # bats sets stderr
+	call "$@"
 	if [ "$status" -ne "$status_expected" ] || [ "$stderr" != "$text" ] || [ -n "$output" ]; then
 		printf 'command:  %s\nexpected: %s, "%s"\nstatus:   %s\nstdout:   %s\nstderr:   "%s"\n' \
 			"$*" "$status_expected" "$text" "$status" "$output" "$stderr" >&2
@@ -276,11 +286,46 @@ fails() {
 	fi
 }
 
-# misuse TEXT COMMAND...: wrong usage: status 2, "COMMAND: TEXT", and where to look.
+# misuse TEXT ARGUMENT...: the suite's tool refuses the arguments, and says so.
 misuse() {
 	local text=$1
 	shift
-	fails 2 "$1: $text"$'\n'"Try '$1 --help'" "$@"
+	fails 2 "$TOOL: $text"$'\n'"Try '$TOOL --help'" "$TOOL" "$@"
+}
+
+# refused TEXT ARGUMENT...: the suite's tool fails, and says why.
+refused() {
+	local text=$1
+	shift
+	fails 1 "$TOOL: $text" "$TOOL" "$@"
+}
+
+# silent ARGUMENT...: the suite's tool does it, and says nothing.
+silent() {
+	fails 0 "" "$TOOL" "$@"
+}
+
+# says TEXT ARGUMENT...: the suite's tool does it, and says exactly this, on stdout alone.
+says() {
+	local text=$1
+	shift
+	call "$TOOL" "$@"
+	if [ "$status" -ne 0 ] || [ "$output" != "$text" ] || [ -n "$stderr" ]; then
+		printf '%s %s\nexpected: "%s"\nstatus:   %s\nstdout:   "%s"\nstderr:   "%s"\n' \
+			"$TOOL" "$*" "$text" "$status" "$output" "$stderr" >&2
+		return 1
+	fi
+}
+
+# object NAME SOURCE [FLAG...]: build tests/fixtures/SOURCE.bpf.c as the project's objects
+# are built, or by $compiler, as $BATS_FILE_TMPDIR/NAME.o.
+object() {
+	local out=$BATS_FILE_TMPDIR/$1.o source=$BATS_TEST_DIRNAME/fixtures/$2.bpf.c flags
+	shift 2
+	# shellcheck disable=SC2016 # make expands it
+	flags=$(make -C "$HOOKSET_ROOT" -s --eval='flags:;@echo $(BPF_CFLAGS)' flags)
+	# shellcheck disable=SC2086 # a list of flags
+	"${compiler:-clang}" $flags "$@" -c "$source" -o "$out"
 }
 
 # kill_at_each CHECK COMMAND...: kill COMMAND on entry to its first system call, in the

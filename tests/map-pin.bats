@@ -10,32 +10,10 @@ load helpers
 PROG_MAPS=(ping_hash ping_hash6 ping_stats ringbuf)
 
 setup_file() {
-	local flags define
-	flags=$(make -C "$HOOKSET_ROOT" -s --eval='flags:;@echo $(BPF_CFLAGS)' flags)
+	local define
 	for define in ONE TWINS; do
-		# shellcheck disable=SC2086 # a list of flags
-		clang $flags -D$define -c "$BATS_TEST_DIRNAME/fixtures/maps.bpf.c" \
-			-o "$BATS_FILE_TMPDIR/maps.$define.o"
+		object maps.$define maps -D$define
 	done
-}
-
-# misuse TEXT ARGUMENT...: map-pin refuses the arguments, and says so.
-misuse() {
-	local text=$1
-	shift
-	fails 2 "map-pin: $text"$'\n'"Try 'map-pin --help'" map-pin "$@"
-}
-
-# refused TEXT ARGUMENT...: map-pin fails, and says why.
-refused() {
-	local text=$1
-	shift
-	fails 1 "map-pin: $text" map-pin "$@"
-}
-
-# silent ARGUMENT...: map-pin does it, and says nothing.
-silent() {
-	fails 0 "" map-pin "$@"
 }
 
 # same_maps PROG DIR: what is pinned in DIR are the maps that PROG uses.

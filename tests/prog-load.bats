@@ -18,35 +18,6 @@ setup_file() {
 	object several refused -DTWO
 }
 
-# object NAME SOURCE FLAG...: build tests/fixtures/SOURCE.bpf.c as the project's objects
-# are built, or by $compiler, as $BATS_FILE_TMPDIR/NAME.o.
-object() {
-	local out=$BATS_FILE_TMPDIR/$1.o source=$BATS_TEST_DIRNAME/fixtures/$2.bpf.c flags
-	shift 2
-	flags=$(make -C "$HOOKSET_ROOT" -s --eval='flags:;@echo $(BPF_CFLAGS)' flags)
-	# shellcheck disable=SC2086 # a list of flags
-	"${compiler:-clang}" $flags "$@" -c "$source" -o "$out"
-}
-
-# misuse TEXT ARGUMENT...: prog-load refuses the arguments, and says so.
-misuse() {
-	local text=$1
-	shift
-	fails 2 "prog-load: $text"$'\n'"Try 'prog-load --help'" prog-load "$@"
-}
-
-# refused TEXT ARGUMENT...: prog-load fails, and says why.
-refused() {
-	local text=$1
-	shift
-	fails 1 "prog-load: $text" prog-load "$@"
-}
-
-# silent ARGUMENT...: prog-load does it, and says nothing.
-silent() {
-	fails 0 "" prog-load "$@"
-}
-
 # map_ids PROG: the ids of the maps that the pinned program uses, in order.
 map_ids() {
 	field prog "$1" map_ids | sort -n
@@ -445,6 +416,7 @@ if not eval(sys.argv[2]):
 }
 
 # Debian 12's clang would cut their values short.
+# shellcheck disable=SC2034 # object() reads it
 wide_objects() {
 	local compiler=clang-19
 	object wide shared '-DMEMBERS=enum { ONE = 1, LARGE = 1ull << 40 } wide[2];'

@@ -7,14 +7,11 @@
 load helpers
 
 setup_file() {
-	local flags compiler events
-	flags=$(make -C "$HOOKSET_ROOT" -s --eval='flags:;@echo $(BPF_CFLAGS)' flags)
+	local compiler events
 	for compiler in clang clang-19; do
 		command -v $compiler >/dev/null || continue
 		for events in 0 1 2; do
-			# shellcheck disable=SC2086 # a list of flags
-			$compiler $flags -DEVENTS=$events -c "$BATS_TEST_DIRNAME/fixtures/events.bpf.c" \
-				-o "$BATS_FILE_TMPDIR/events$events.$compiler.o"
+			object events$events.$compiler events -DEVENTS=$events
 		done
 	done
 	EVENTS=$BATS_FILE_TMPDIR/events0.clang.o
@@ -63,13 +60,6 @@ from struct import pack
 ip4, ip6 = (lambda a: socket.inet_pton(socket.AF_INET, a)), (lambda a: socket.inet_pton(socket.AF_INET6, a))
 sys.stdout.buffer.write(eval(sys.argv[1]).ljust(14, b"\0"))' "$1" >"$BATS_TEST_TMPDIR/event"
 	send "$BATS_TEST_TMPDIR/event"
-}
-
-# misuse TEXT ARGUMENT...: ringbuf-read refuses the arguments, and says so.
-misuse() {
-	local text=$1
-	shift
-	fails 2 "ringbuf-read: $text"$'\n'"Try 'ringbuf-read --help'" ringbuf-read "$@"
 }
 
 # refused TEXT ARGUMENT...: ringbuf-read fails, and says why.

@@ -36,16 +36,11 @@ print(*sorted(l["prog_id"] for l in json.load(sys.stdin)
 	}
 }
 
-# silent COMMAND...: it succeeds and says nothing.
-silent() {
-	fails 0 "" "$@"
-}
-
 @test "the seed's command attaches to the network namespace that it runs in" {
 	netns ns
 	load_prog echo_dispatch
 
-	silent in_ns "$ns" sk-lookup-attach "$BPFFS/echo_dispatch_prog" "$BPFFS/echo_dispatch_link"
+	fails 0 "" in_ns "$ns" sk-lookup-attach "$BPFFS/echo_dispatch_prog" "$BPFFS/echo_dispatch_link"
 	# bpftool 7.5 (Debian 13) shows the link, and then reports failure.
 	run bpftool link show pinned "$BPFFS/echo_dispatch_link"
 	[[ ${lines[0]} =~ ^[0-9]+:\ netns\ \ prog\ $(prog_id "$BPFFS/echo_dispatch_prog")\ *$ ]]
@@ -61,12 +56,12 @@ silent() {
 	poll 5 in_that_netns "$PID"
 
 	for which in "$ns" "$PID" "/run/netns/$ns" "/proc/$PID/ns/net"; do
-		silent sk-lookup-attach --netns "$which" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+		silent --netns "$which" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
 		links "$ns" "$id"
 		rm "$BPFFS/link"
 		poll 5 links "$ns"
 	done
-	silent sk-lookup-attach -n"$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	silent -n"$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
 	links "$ns" "$id"
 }
 
@@ -79,7 +74,7 @@ in_that_netns() {
 	load_prog echo_dispatch
 	cd "$BPFFS"
 
-	silent sk-lookup-attach echo_dispatch_prog link --netns="$ns"
+	silent echo_dispatch_prog link --netns="$ns"
 	links "$ns" "$(prog_id echo_dispatch_prog)"
 	cd /
 }
@@ -106,20 +101,20 @@ in_that_netns() {
 	rm "$BPFFS/link"
 	poll 5 links "$ns"
 	# And it can be attached again.
-	silent sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	silent --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
 }
 
 @test "wrong arguments" {
-	misuse "PROG and LINK are missing" sk-lookup-attach
-	misuse "LINK is missing" sk-lookup-attach prog
-	misuse "too many arguments: 'more'" sk-lookup-attach prog link more
-	misuse "--expect goes with --replace" sk-lookup-attach --expect 1 prog link
-	misuse "--expect is empty" sk-lookup-attach --replace --expect "" prog link
-	misuse "--netns is empty" sk-lookup-attach --netns= prog link
-	misuse "option '--netns' requires an argument" sk-lookup-attach prog link --netns
-	misuse "option '--replace' doesn't allow an argument" sk-lookup-attach --replace=1 prog link
-	misuse "unrecognized option '--bogus'" sk-lookup-attach --bogus prog link
-	misuse "invalid option -- 'x'" sk-lookup-attach -x prog link
+	misuse "PROG and LINK are missing"
+	misuse "LINK is missing" prog
+	misuse "too many arguments: 'more'" prog link more
+	misuse "--expect goes with --replace" --expect 1 prog link
+	misuse "--expect is empty" --replace --expect "" prog link
+	misuse "--netns is empty" --netns= prog link
+	misuse "option '--netns' requires an argument" prog link --netns
+	misuse "option '--replace' doesn't allow an argument" --replace=1 prog link
+	misuse "unrecognized option '--bogus'" --bogus prog link
+	misuse "invalid option -- 'x'" -x prog link
 }
 
 @test "PROG is not an sk_lookup program" {
@@ -198,7 +193,7 @@ in_that_netns() {
 	local one two
 	one=$(prog_id "$BPFFS/one")
 	two=$(prog_id "$BPFFS/two")
-	silent sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	silent --netns "$ns" "$BPFFS/one" "$BPFFS/link"
 
 	fails 1 "sk-lookup-attach: pin '$BPFFS/link': File exists" \
 		sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
@@ -206,10 +201,10 @@ in_that_netns() {
 		sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link2"
 	links "$ns" "$one"
 	[ ! -e "$BPFFS/link2" ]
-	silent sk-lookup-attach --netns "$ns" "$BPFFS/two" "$BPFFS/link2"
+	silent --netns "$ns" "$BPFFS/two" "$BPFFS/link2"
 	links "$ns" "$one" "$two"
 	# In another network namespace it is not twice.
-	silent sk-lookup-attach --netns "$other" "$BPFFS/one" "$BPFFS/link3"
+	silent --netns "$other" "$BPFFS/one" "$BPFFS/link3"
 	links "$other" "$one"
 }
 
@@ -224,7 +219,7 @@ in_that_netns() {
 			map name echo_socket pinned "$BPFFS/echo_socket"
 		sk-lookup-attach --netns "$ns" "$BPFFS/p$i" "$BPFFS/l$i"
 	done
-	silent sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/l64"
+	silent --netns "$ns" "$BPFFS/one" "$BPFFS/l64"
 	fails 1 "sk-lookup-attach: attach program '$BPFFS/two': Argument list too long (64 programs are attached already)" \
 		sk-lookup-attach --netns "$ns" "$BPFFS/two" "$BPFFS/l65"
 	[ ! -e "$BPFFS/l65" ]
@@ -237,13 +232,13 @@ in_that_netns() {
 	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
 	link=$(bpftool link show pinned "$BPFFS/link" | sed -n '1s/:.*//p')
 
-	silent sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	silent --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
 	links "$ns" "$(prog_id "$BPFFS/two")"
 	[ "$(bpftool link show pinned "$BPFFS/link" | sed -n '1s/:.*//p')" = "$link" ]
 	# By itself: nothing changes, and nothing is wrong.
-	silent sk-lookup-attach -r -n "$ns" "$BPFFS/two" "$BPFFS/link"
+	silent -r -n "$ns" "$BPFFS/two" "$BPFFS/link"
 	links "$ns" "$(prog_id "$BPFFS/two")"
-	silent in_ns "$ns" sk-lookup-attach --replace "$BPFFS/one" "$BPFFS/link"
+	fails 0 "" in_ns "$ns" sk-lookup-attach --replace "$BPFFS/one" "$BPFFS/link"
 	links "$ns" "$(prog_id "$BPFFS/one")"
 }
 
@@ -260,9 +255,9 @@ in_that_netns() {
 	fails 1 "sk-lookup-attach: replace the program of link '$BPFFS/link': it holds program $one, not $two" \
 		sk-lookup-attach --replace --expect "$two" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
 	links "$ns" "$one"
-	silent sk-lookup-attach --replace --expect "$BPFFS/one" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	silent --replace --expect "$BPFFS/one" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
 	links "$ns" "$two"
-	silent sk-lookup-attach -r -e "$two" -n "$ns" "$BPFFS/one" "$BPFFS/link"
+	silent -r -e "$two" -n "$ns" "$BPFFS/one" "$BPFFS/link"
 	links "$ns" "$one"
 
 	fails 1 "sk-lookup-attach: open program 4294967295: No such file or directory" \
@@ -272,9 +267,9 @@ in_that_netns() {
 	fails 1 "sk-lookup-attach: open program '$BPFFS/echo_ports': not a program" \
 		sk-lookup-attach --replace --expect "$BPFFS/echo_ports" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
 	misuse "--expect '0' is not between 1 and 4294967295" \
-		sk-lookup-attach --replace --expect 0 --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+		--replace --expect 0 --netns "$ns" "$BPFFS/two" "$BPFFS/link"
 	misuse "--expect '4294967296' is not between 1 and 4294967295" \
-		sk-lookup-attach --replace --expect 4294967296 --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+		--replace --expect 4294967296 --netns "$ns" "$BPFFS/two" "$BPFFS/link"
 	links "$ns" "$one"
 }
 

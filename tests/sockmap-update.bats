@@ -41,39 +41,39 @@ updates() {
 @test "wrong arguments" {
 	local map=$BPFFS/map
 
-	misuse "PID, FD and MAP are needed" sockmap-update
-	misuse "PID, FD and MAP are needed" sockmap-update 1
-	misuse "PID, FD and MAP are needed" sockmap-update 1 3
-	misuse "too many arguments: 'more'" sockmap-update 1 3 "$map" 0 more
-	misuse "MAP is missing" sockmap-update --delete
-	misuse "MAP is missing" sockmap-update --listen tcp:127.0.0.1:7777
-	misuse "too many arguments: 'more'" sockmap-update --cookie 1 "$map" 0 more
+	misuse "PID, FD and MAP are needed"
+	misuse "PID, FD and MAP are needed" 1
+	misuse "PID, FD and MAP are needed" 1 3
+	misuse "too many arguments: 'more'" 1 3 "$map" 0 more
+	misuse "MAP is missing" --delete
+	misuse "MAP is missing" --listen tcp:127.0.0.1:7777
+	misuse "too many arguments: 'more'" --cookie 1 "$map" 0 more
 	misuse "only one of --listen, --cookie, --listen-fds, --delete" \
-		sockmap-update --cookie 1 --delete "$map"
+		--cookie 1 --delete "$map"
 	misuse "only one of --listen, --cookie, --listen-fds, --delete" \
-		sockmap-update --listen tcp:127.0.0.1:1 --listen-fds "$map"
-	misuse "only one of --noexist, --exist" sockmap-update --noexist --exist 1 3 "$map"
-	misuse "--noexist and --exist do not go with --delete" sockmap-update --exist --delete "$map"
-	misuse "--netns is empty" sockmap-update --netns "" 1 3 "$map"
-	misuse "unrecognized option '--bogus'" sockmap-update --bogus 1 3 "$map"
-	misuse "option '--listen' requires an argument" sockmap-update "$map" --listen
-	misuse "option '--delete' doesn't allow an argument" sockmap-update --delete=1 "$map"
+		--listen tcp:127.0.0.1:1 --listen-fds "$map"
+	misuse "only one of --noexist, --exist" --noexist --exist 1 3 "$map"
+	misuse "--noexist and --exist do not go with --delete" --exist --delete "$map"
+	misuse "--netns is empty" --netns "" 1 3 "$map"
+	misuse "unrecognized option '--bogus'" --bogus 1 3 "$map"
+	misuse "option '--listen' requires an argument" "$map" --listen
+	misuse "option '--delete' doesn't allow an argument" --delete=1 "$map"
 }
 
 @test "PID and FD are numbers from end to end" {
 	local wrong
 
 	for wrong in "" 12x x " 1" +1 1.0 0x 0xg 08x; do
-		misuse "PID '$wrong' is not a number" sockmap-update "$wrong" 3 map
-		misuse "FD '$wrong' is not a number" sockmap-update 1 "$wrong" map
+		misuse "PID '$wrong' is not a number" "$wrong" 3 map
+		misuse "FD '$wrong' is not a number" 1 "$wrong" map
 	done
-	misuse "PID '-1' is not a number" sockmap-update -- -1 3 map
-	misuse "invalid option -- '1'" sockmap-update -1 3 map
+	misuse "PID '-1' is not a number" -- -1 3 map
+	misuse "invalid option -- '1'" -1 3 map
 	for wrong in 0 2147483648 4294967297 18446744073709551617 0x80000000; do
-		misuse "PID '$wrong' is not between 1 and 2147483647" sockmap-update "$wrong" 3 map
+		misuse "PID '$wrong' is not between 1 and 2147483647" "$wrong" 3 map
 	done
 	for wrong in 2147483648 4294967299 99999999999999999999; do
-		misuse "FD '$wrong' is not between 0 and 2147483647" sockmap-update 1 "$wrong" map
+		misuse "FD '$wrong' is not between 0 and 2147483647" 1 "$wrong" map
 	done
 }
 
@@ -188,26 +188,26 @@ updates() {
 	local wrong
 
 	for wrong in "" tcp tcp:7777 7777 "tcp:[::1]" "[::1]"; do
-		misuse "--listen '$wrong' is not PROTO:ADDR:PORT" sockmap-update --listen "$wrong" map
+		misuse "--listen '$wrong' is not PROTO:ADDR:PORT" --listen "$wrong" map
 	done
 	for wrong in sctp TCP tcp6 ""; do
 		misuse "--listen: protocol '$wrong' is neither tcp nor udp" \
-			sockmap-update --listen "$wrong:127.0.0.1:7777" map
+			--listen "$wrong:127.0.0.1:7777" map
 	done
 	for wrong in localhost 127.0.0 127.0.0.1.1 127.0.0.256 "" "*" ::1 "[::1" " 127.0.0.1"; do
 		misuse "--listen: '$wrong' is not an IPv4 address (IPv6 is written [ADDR])" \
-			sockmap-update --listen "tcp:$wrong:7777" map
+			--listen "tcp:$wrong:7777" map
 	done
 	for wrong in 127.0.0.1 "" fe80::1%lo :::; do
 		misuse "--listen: '$wrong' is not an IPv6 address" \
-			sockmap-update --listen "udp:[$wrong]:7777" map
+			--listen "udp:[$wrong]:7777" map
 	done
 	for wrong in "" http 77x -1 +1; do
-		misuse "PORT '$wrong' is not a number" sockmap-update --listen "tcp:127.0.0.1:$wrong" map
+		misuse "PORT '$wrong' is not a number" --listen "tcp:127.0.0.1:$wrong" map
 	done
 	for wrong in 0 65536 99999999999999999999; do
 		misuse "PORT '$wrong' is not between 1 and 65535" \
-			sockmap-update --listen "tcp:127.0.0.1:$wrong" map
+			--listen "tcp:127.0.0.1:$wrong" map
 	done
 }
 
@@ -265,14 +265,14 @@ updates() {
 
 	fails 1 "sockmap-update: find socket with cookie ffffffffffffffff: there is none in the network namespace" \
 		in_ns "$ns" sockmap-update --cookie ffffffffffffffff "$BPFFS/map" 3
-	misuse "COOKIE '0' is not between 1 and 18446744073709551615" sockmap-update --cookie 0 map
+	misuse "COOKIE '0' is not between 1 and 18446744073709551615" --cookie 0 map
 	misuse "COOKIE '10000000000000000' is not between 1 and 18446744073709551615" \
-		sockmap-update --cookie 10000000000000000 map
+		--cookie 10000000000000000 map
 	local wrong
 	for wrong in "" x -1 0x1 1g sk1 SK:1; do
-		misuse "COOKIE '$wrong' is not a hexadecimal number" sockmap-update --cookie "$wrong" map
+		misuse "COOKIE '$wrong' is not a hexadecimal number" --cookie "$wrong" map
 	done
-	misuse "COOKIE '' is not a hexadecimal number" sockmap-update --cookie sk: map
+	misuse "COOKIE '' is not a hexadecimal number" --cookie sk: map
 }
 
 half_closed() {
@@ -485,16 +485,16 @@ host_order() {
 	bpftool map lookup pinned "$BPFFS/h8" key hex ff ff ff ff ff ff ff ff
 	bpftool map lookup pinned "$BPFFS/h16" key hex 20 01 0d b8 00 00 00 00 00 00 00 00 00 00 0a ff
 
-	misuse "KEY '256' is not between 0 and 255" sockmap-update "$PID" 3 "$BPFFS/h1" 256
-	misuse "KEY '65536' is not between 0 and 65535" sockmap-update "$PID" 3 "$BPFFS/h2" 65536
-	misuse "KEY '4294967296' is not between 0 and 4294967295" sockmap-update "$PID" 3 "$BPFFS/h4" 4294967296
+	misuse "KEY '256' is not between 0 and 255" "$PID" 3 "$BPFFS/h1" 256
+	misuse "KEY '65536' is not between 0 and 65535" "$PID" 3 "$BPFFS/h2" 65536
+	misuse "KEY '4294967296' is not between 0 and 4294967295" "$PID" 3 "$BPFFS/h4" 4294967296
 	misuse "KEY '18446744073709551616' is not between 0 and 18446744073709551615" \
-		sockmap-update "$PID" 3 "$BPFFS/h8" 18446744073709551616
-	misuse "KEY '0' is not 16 bytes in hexadecimal" sockmap-update "$PID" 3 "$BPFFS/h16"
-	misuse "KEY '${hex}0' is not 16 bytes in hexadecimal" sockmap-update "$PID" 3 "$BPFFS/h16" "${hex}0"
+		"$PID" 3 "$BPFFS/h8" 18446744073709551616
+	misuse "KEY '0' is not 16 bytes in hexadecimal" "$PID" 3 "$BPFFS/h16"
+	misuse "KEY '${hex}0' is not 16 bytes in hexadecimal" "$PID" 3 "$BPFFS/h16" "${hex}0"
 	misuse "KEY '${hex/db8/xyz}' is not 16 bytes in hexadecimal" \
-		sockmap-update "$PID" 3 "$BPFFS/h16" "${hex/db8/xyz}"
-	misuse "KEY 'a' is not a number" sockmap-update "$PID" 3 "$BPFFS/h2" a
+		"$PID" 3 "$BPFFS/h16" "${hex/db8/xyz}"
+	misuse "KEY 'a' is not a number" "$PID" 3 "$BPFFS/h2" a
 
 	updates "" sockmap-update --delete "$BPFFS/h16" "${hex,,}"
 	fails 1 "sockmap-update: delete from map '$BPFFS/h16' at key '$hex': the slot is empty" \
@@ -527,7 +527,7 @@ host_order() {
 		sockmap-update "$PID" 3 "$BPFFS/three" 3
 	fails 1 "sockmap-update: find key '4294967295': the map's slots are 0 to 2" \
 		sockmap-update "$PID" 3 "$BPFFS/three" 4294967295
-	misuse "KEY '4294967296' is not between 0 and 4294967295" sockmap-update "$PID" 3 "$BPFFS/three" 4294967296
+	misuse "KEY '4294967296' is not between 0 and 4294967295" "$PID" 3 "$BPFFS/three" 4294967296
 	for wrong in "" x 0x 1x -1 " 0"; do
 		fails 2 "sockmap-update: KEY '$wrong' is not a number"$'\n'"Try 'sockmap-update --help'" \
 			sockmap-update -- "$PID" 3 "$BPFFS/three" "$wrong"

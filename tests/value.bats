@@ -6,14 +6,10 @@
 load helpers
 
 setup_file() {
-	local flags
-	flags=$(make -C "$HOOKSET_ROOT" -s --eval='flags:;@echo $(BPF_CFLAGS)' flags)
 	OBJ=$BATS_FILE_TMPDIR/value.o
 	REFUSED=$BATS_FILE_TMPDIR/refused.o
-	# shellcheck disable=SC2086 # a list of flags
-	clang $flags -c "$BATS_TEST_DIRNAME/fixtures/value.bpf.c" -o "$OBJ"
-	# shellcheck disable=SC2086
-	clang $flags -DREFUSED -c "$BATS_TEST_DIRNAME/fixtures/value.bpf.c" -o "$REFUSED"
+	object value value
+	object refused value -DREFUSED
 	make -C "$HOOKSET_ROOT" -s fixtures >/dev/null
 	VALUE=$HOOKSET_BUILD/obj/tests/value
 	export OBJ REFUSED VALUE

@@ -8,32 +8,10 @@
 
 load helpers
 
-# fixture NAME FLAG...: build tests/fixtures/count.bpf.c as NAME.o.
-fixture() {
-	local flags
-	flags=$(make -C "$HOOKSET_ROOT" -s --eval='flags:;@echo $(BPF_CFLAGS)' flags)
-	# shellcheck disable=SC2086 # a list of flags
-	clang $flags "${@:2}" -c "$BATS_TEST_DIRNAME/fixtures/count.bpf.c" -o "$BATS_FILE_TMPDIR/$1.o"
-}
-
 setup_file() {
-	fixture count
-	fixture devmap -DSECTION='"xdp/devmap"'
-	fixture named -Dcount=xdp_dispatcher
-}
-
-# misuse TEXT ARGUMENT...: xdp-attach refuses the arguments, and says so.
-misuse() {
-	local text=$1
-	shift
-	fails 2 "xdp-attach: $text"$'\n'"Try 'xdp-attach --help'" xdp-attach "$@"
-}
-
-# refused TEXT ARGUMENT...: xdp-attach fails, and says why.
-refused() {
-	local text=$1
-	shift
-	fails 1 "xdp-attach: $text" xdp-attach "$@"
+	object count count
+	object devmap count -DSECTION='"xdp/devmap"'
+	object named count -Dcount=xdp_dispatcher
 }
 
 # does TEXT ARGUMENT...: xdp-attach does it, and says so. LINK in the text is the id of
@@ -41,7 +19,7 @@ refused() {
 does() {
 	local text=$1
 	shift
-	run --separate-stderr xdp-attach "$@"
+	call xdp-attach "$@"
 	[[ $text != *LINK* ]] || text=${text//LINK/$(link_id "$BPFFS/link")}
 	if [ "$status" -ne 0 ] || [ "$output" != "$text" ] || [ -n "$stderr" ]; then
 		printf 'xdp-attach %s\nexpected: "%s"\nstatus:   %s\nstdout:   "%s"\nstderr:   "%s"\n' \
