@@ -414,13 +414,21 @@ two_lists() {
 	CELLS=$(($(blocklist-load --check --json "$BATS_TEST_TMPDIR/two" | sed 's/.*"bytes":\([0-9]*\).*/\1/') / 64))
 }
 
-# stray_lists: how many lists of the second's size there are but the one in force.
+# room FIELD: this, of each of the lists that --room has pinned.
+room() {
+	local list
+	for list in "$BPFFS"/dir/blocklist_?; do
+		[ ! -e "$list" ] || bpftool -j map show pinned "$list" | grep -oP "\"$1\":\K\d+"
+	done
+}
+
+# stray_lists: how many lists of such sizes there are that are neither in force nor pinned.
 stray_lists() {
 	bpftool -j map show | /usr/bin/python3 -c '
 import json, sys
-cells, in_force = map(int, sys.argv[1:])
-print(sum(m["id"] != in_force and m.get("max_entries") == cells and m.get("name") == "blocklist.inner"
-          for m in json.load(sys.stdin)))' "$CELLS" "$(list_id | cut -d= -f2)"
+cells, known = (set(map(int, arg.split())) for arg in sys.argv[1:])
+print(sum(m["id"] not in known and m.get("max_entries") in cells and m.get("name") == "blocklist.inner"
+          for m in json.load(sys.stdin)))' "$CELLS" "$(list_id | cut -d= -f2) $(room id)"
 }
 
 no_stray_lists() {
@@ -468,6 +476,60 @@ old_or_new() {
 	blocklist-load --room 8 "$BPFFS/dir"
 	kill_at_random 25 old_or_new blocklist-load "$BPFFS/dir" "$BATS_TEST_TMPDIR/two"
 	[ "$KILLS" -ge "$(kills 5)" ]
+}
+
+# whole_room: there is no room, or all of one, and with the rights that `blocklist` has.
+whole_room() {
+	case $(room max_entries | xargs) in
+	"") pins_are "$BPFFS/dir" block_stats blocklist ;;
+	"$((9 << 14)) $((9 << 14))" | "$((11 << 14)) $((11 << 14))")
+		pins_are "$BPFFS/dir" block_stats blocklist blocklist_a blocklist_b &&
+			[ "$(stat -c '%a %u %g' "$BPFFS/dir"/blocklist* | sort -u)" = "640 0 65534" ]
+		;;
+	*) return 1 ;;
+	esac
+}
+
+# kept_and_roomy: soon there is all of the old room or all of the new one, and the list is in
+# force as ever. The new one can be loaded into; then the old one comes back, of OLD MiB, or none.
+kept_and_roomy() {
+	poll 20 whole_room || return 1
+	[ "$(blocklist-load --dump "$BPFFS/dir")" = "$ONE" ]
+	if [ "$(room max_entries)" = "$OLD_ROOM" ]; then
+		BEFORE=$((BEFORE + 1))
+		return
+	fi
+	AFTER=$((AFTER + 1))
+	blocklist-load "$BPFFS/dir" "$BATS_TEST_TMPDIR/two"
+	[ "$(blocklist-load --dump "$BPFFS/dir")" = "$TWO" ]
+	blocklist-load "$BPFFS/dir" "$BATS_TEST_TMPDIR/one"
+	if [ -n "$OLD" ]; then
+		blocklist-load --room "$OLD" "$BPFFS/dir"
+	else
+		rm "$BPFFS/dir"/blocklist_?
+	fi
+}
+
+@test "blocklist-load: --room itself is killed: the list is kept, and the room is whole or as it was" {
+	local BEFORE=0 AFTER=0 OLD="" OLD_ROOM=""
+	requires root cmd:strace
+	load_blocklist
+	two_lists
+	CELLS="$((9 << 14)) $((11 << 14))" # of sizes that no other test has
+	chmod 640 "$BPFFS/dir/blocklist"
+	chgrp 65534 "$BPFFS/dir/blocklist"
+	kill_at_each kept_and_roomy blocklist-load --room 9 "$BPFFS/dir"
+	echo "killed $KILLS times: $BEFORE without room, $AFTER with it"
+	[ "$BEFORE" -ge 10 ]
+	[ "$AFTER" -ge 5 ]
+	poll 20 no_stray_lists
+
+	# In place of another.
+	OLD=9
+	blocklist-load --room $OLD "$BPFFS/dir"
+	OLD_ROOM=$(room max_entries)
+	kill_at_random 25 kept_and_roomy blocklist-load --room 11 "$BPFFS/dir"
+	poll 20 no_stray_lists
 }
 
 # load_in_turn FILE...: until $BATS_TEST_TMPDIR/stop is there.
