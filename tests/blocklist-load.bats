@@ -157,6 +157,43 @@ blocklist-load: load the lists into '$BPFFS/dir': 1 bad line, nothing is changed
 	head -c 1000000 /dev/zero | tr '\0' 1 >"$file"
 	run -1 --separate-stderr blocklist-load --check "$file"
 	[ "${#stderr_lines[@]}" -eq 2 ]
+
+	# A megabyte of a line is enough, and what is behind it is another line. The first is as long
+	# as one may be.
+	/usr/bin/python3 -c '
+megabyte = 1 << 20
+print("10.0.0.1;".ljust(megabyte - 1, "x"))
+print("10.0.0.2;".ljust(megabyte, "x"))
+print("10.0.0.3;".ljust(3 * megabyte + 1, "x"))
+print("10.0.0.4", "10.0.0.5".rjust(3 * megabyte), sep="\n", end="")' >"$file"
+	run -0 --separate-stderr blocklist-load --check --skip-bad "$file"
+	diff - <(echo "$stderr") <<-END
+		blocklist-load: $file:2: the line is longer than a megabyte
+		blocklist-load: $file:3: the line is longer than a megabyte
+		blocklist-load: $file:5: the line is longer than a megabyte
+	END
+	[[ $output == "2 read, 3 bad, "* ]]
+}
+
+@test "blocklist-load: a file larger than memory is read all the same, and a list that is too long is an error" {
+	requires cmd:gzip
+	# What unpacks to 300 MB, as who publishes a list could have it.
+	(
+		yes '# 10.0.0.1' | head -c 300000000 || true
+		echo
+		echo 10.0.0.2
+	) | gzip -1 >"$BATS_TEST_TMPDIR/file"
+	run -0 --separate-stderr in_60_mb blocklist-load --check "$BATS_TEST_TMPDIR/file"
+	[[ $output == "1 read, 1 merged: "* ]]
+	yes 10.0.0.1 | head -n 5000000 | gzip -1 >"$BATS_TEST_TMPDIR/file"
+	fails 1 "blocklist-load: out of memory" in_60_mb blocklist-load --check "$BATS_TEST_TMPDIR/file"
+}
+
+in_60_mb() {
+	(
+		ulimit -v 60000
+		exec "$@"
+	)
 }
 
 @test "blocklist-load: overlapping and adjacent ones are made the fewest CIDRs" {
@@ -260,6 +297,12 @@ blocklist-load: check the lists: 1 bad line" --check "$file"
 	load_blocklist
 	refused "read '/nonexistent': No such file or directory" "$dir" /nonexistent
 	refused "read '/': Is a directory" "$dir" /
+	chmod 600 "$file"
+	fails 1 "blocklist-load: read '$file': Permission denied" as_user blocklist-load --check "$file"
+	fails 1 "blocklist-load: read standard input: Bad file descriptor" sh -c 'blocklist-load --check - <&-'
+	# shellcheck disable=SC2016 # sh expands it
+	fails 1 "blocklist-load: write to standard output: No space left on device" \
+		sh -c 'blocklist-load --stats "$0" >/dev/full' "$dir"
 	refused "open map '/nonexistent/blocklist': No such file or directory" /nonexistent "$file"
 	refused "open map '/nonexistent/blocklist': No such file or directory" --dump /nonexistent
 	refused "open map '/nonexistent/block_stats': No such file or directory" --stats /nonexistent
@@ -365,6 +408,49 @@ as_nobody() {
 	[ "$output" = 192.0.2.3/32 ]
 	fails 1 "blocklist-load: open map '$BPFFS/theirs/blocklist': Permission denied" \
 		as_user blocklist-load "$BPFFS/theirs" "$BATS_TEST_TMPDIR/file"
+	# Who may not read the directory cannot lock it.
+	chmod 711 "$BPFFS/theirs"
+	fails 1 "blocklist-load: lock directory '$BPFFS/theirs': Permission denied" \
+		as_user blocklist-load --dump "$BPFFS/theirs"
+}
+
+@test "blocklist-load: --room: one of its pins is gone: that is said, and --room mends it" {
+	local pin
+	requires root
+	load_blocklist
+	file '10.0.0.1\n'
+	loads "$BATS_TEST_TMPDIR/file"
+	for pin in a b; do
+		blocklist-load --room 7 "$BPFFS/dir"
+		loads "$BATS_TEST_TMPDIR/file" # the list in force is now b
+		rm "$BPFFS/dir/blocklist_$pin"
+		[ $pin = a ] || refused "open map '$BPFFS/dir/blocklist_b': No such file or directory" \
+			"$BPFFS/dir" "$BATS_TEST_TMPDIR/file"
+		blocklist-load --room 7 "$BPFFS/dir"
+		pins_are "$BPFFS/dir" block_stats blocklist blocklist_a blocklist_b
+		in_force 10.0.0.1/32
+		echo 10.0.0.2 | loads -
+		in_force 10.0.0.2/32
+		loads "$BATS_TEST_TMPDIR/file"
+	done
+}
+
+@test "blocklist-load: --dump: a list that is replaced while it is looked for" {
+	requires root cmd:strace
+	load_blocklist
+	file '10.0.0.1\n'
+	loads "$BATS_TEST_TMPDIR/file"
+	# The kernel does not know the list any more whose number it has just said.
+	run -0 strace -qq -o "$BATS_TEST_TMPDIR/log" -e trace=bpf -e inject=bpf:error=ENOENT:when="$(nth_bpf GET_FD_BY_ID)" \
+		blocklist-load --dump "$BPFFS/dir"
+	grep -q 'BPF_MAP_GET_FD_BY_ID.*INJECTED' "$BATS_TEST_TMPDIR/log"
+	[ "$output" = 10.0.0.1/32 ]
+}
+
+# nth_bpf NAME: which of the calls of bpf(2) that --dump makes is the first of that name.
+nth_bpf() {
+	strace -qq -o "$BATS_TEST_TMPDIR/log" -e trace=bpf blocklist-load --dump "$BPFFS/dir" >/dev/null
+	grep -n "$1" "$BATS_TEST_TMPDIR/log" | head -n 1 | cut -d: -f1
 }
 
 @test "blocklist-load: --room: what does not fit is refused, more room keeps the list" {

@@ -35,8 +35,8 @@
 #include "lib/pin.h"
 #include "lib/value.h"
 
-constexpr size_t flush_bytes = 65536;			     // of output that is held back
-constexpr size_t read_bytes = size_t{1} << 20;		     // of a file at a time
+constexpr size_t flush_bytes = 65536;	     // of output that is held back
+constexpr size_t line_max = size_t{1} << 20; // bytes of a line, and of a file at a time
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf"; // UTF-8's, which editors leave behind
 constexpr size_t room_max = 65536;			     // MiB
 constexpr size_t spans_per_part = 8;			     // at most, and half of it at least
@@ -274,41 +274,80 @@ struct CloseGz {
 };
 using Gz = std::unique_ptr<struct gzFile_s, CloseGz>;
 
-// All of a file, whether it is gzipped or not: zlib sees that by its first two bytes.
-static std::string read_file(const std::string &path)
+// The lines of a file, whether it is gzipped or not: zlib sees that by its first two bytes. A
+// file may be larger than memory: who publishes lists can make one that unpacks so.
+class Lines
 {
-	std::string what = "read " + (path == "-" ? "standard input" : quote(path));
-	int fd = path == "-" ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
-			     : open(path.c_str(), O_RDONLY | O_CLOEXEC);
-	std::string text;
-	size_t size = 0;
-	int n = 0;
-	int err = 0;
+public:
+	explicit Lines(const std::string &path)
+	    : what_("read " + (path == "-" ? "standard input" : quote(path))),
+	      buffer_(line_max, '\0')
+	{
+		int fd = path == "-" ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+				     : open(path.c_str(), O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0)
-		fail(errno, what);
-	Gz file(gzdopen(fd, "rb"));
-	if (!file) {
-		close(fd);
-		fail(ENOMEM, what);
+		if (fd < 0)
+			fail(errno, what_);
+		file_.reset(gzdopen(fd, "rb"));
+		if (!file_) {
+			close(fd);
+			fail(ENOMEM, what_);
+		}
+		gzbuffer(file_.get(), line_max / 4);
 	}
-	gzbuffer(file.get(), read_bytes / 4);
-	errno = 0;
-	do {
-		text.resize(std::max(size + read_bytes, text.size()));
-		if (text.size() - size < read_bytes)
-			text.resize(2 * text.size());
-		n = gzread(file.get(), &text[size], read_bytes);
-		size += std::max(n, 0);
-	} while (n > 0);
-	std::string reason = gzerror(file.get(), &err);
-	if (err == Z_ERRNO)
-		fail(errno, what);
-	if (err != Z_OK) // it says "<fd:3>: incorrect data check"
-		fail(what, reason.substr(reason.find(": ") + 2));
-	text.resize(size);
-	return text;
-}
+
+	// Returns false behind the last line. Of one that is longer than line_max, so much is
+	// there. It is valid until the next call.
+	bool next(std::string_view &line)
+	{
+		for (;;) {
+			size_t end = rest_.find('\n');
+			bool whole = end != std::string_view::npos || at_end_;
+
+			if (!whole && rest_.size() < line_max) {
+				fill();
+				continue;
+			}
+			if (rest_.empty())
+				return false;
+			line = rest_.substr(0, end);
+			rest_.remove_prefix(std::min(line.size() + 1, rest_.size()));
+			bool is_rest = cut_; // of a line that was too long
+			cut_ = !whole;
+			if (!is_rest)
+				return true;
+		}
+	}
+
+private:
+	void fill()
+	{
+		size_t size = rest_.size();
+		size_t wanted = line_max - size;
+		int err = 0;
+
+		std::copy(rest_.begin(), rest_.end(), buffer_.begin());
+		errno = 0;
+		int n = gzread(file_.get(), &buffer_[size], static_cast<unsigned>(wanted));
+		if (n < static_cast<int>(wanted)) {
+			std::string reason = gzerror(file_.get(), &err);
+
+			if (err == Z_ERRNO)
+				fail(errno, what_);
+			if (err != Z_OK) // it says "<fd:3>: incorrect data check"
+				fail(what_, reason.substr(reason.find(": ") + 2));
+			at_end_ = true;
+		}
+		rest_ = std::string_view(buffer_).substr(0, size + n);
+	}
+
+	std::string what_;
+	Gz file_;
+	std::string buffer_;
+	std::string_view rest_; // of what is in there
+	bool at_end_ = false;
+	bool cut_ = false; // rest_ begins within a line
+};
 
 // What is read of the files, and how much.
 struct List {
@@ -344,28 +383,31 @@ static std::string_view entry_of(std::string_view line)
 	return line.substr(0, line.find_last_not_of(blanks) + 1);
 }
 
+static void parse_line(std::string_view line, List &list)
+{
+	std::string_view entry = entry_of(line);
+
+	if (line.size() == line_max)
+		throw ValueError("the line is longer than a megabyte");
+	if (entry.empty())
+		return;
+	if (entry.find(':') == std::string_view::npos)
+		parse_cidr(entry, list.v4);
+	else
+		parse_cidr(entry, list.v6);
+	list.read++;
+}
+
 static void read_list(const std::string &path, List &list)
 {
-	std::string file = read_file(path);
-	std::string_view rest = file;
-	size_t number = 0;
+	Lines lines(path);
+	std::string_view line;
 
-	if (rest.starts_with(byte_order_mark))
-		rest.remove_prefix(byte_order_mark.size());
-	while (!rest.empty()) {
-		std::string_view line = rest.substr(0, rest.find('\n'));
-		std::string_view entry = entry_of(line);
-
-		rest.remove_prefix(std::min(line.size() + 1, rest.size()));
-		number++;
-		if (entry.empty())
-			continue;
+	for (size_t number = 1; lines.next(line); number++) {
+		if (number == 1 && line.starts_with(byte_order_mark))
+			line.remove_prefix(byte_order_mark.size());
 		try {
-			if (entry.find(':') == std::string_view::npos)
-				parse_cidr(entry, list.v4);
-			else
-				parse_cidr(entry, list.v6);
-			list.read++;
+			parse_line(line, list);
 		} catch (const ValueError &e) {
 			fprintf(stderr, "%s: %s:%zu: %s\n", tool_name().c_str(),
 				path == "-" ? "standard input" : path.c_str(), number, e.what());
@@ -682,9 +724,9 @@ public:
 		}
 	}
 	Room() = default;
-	static bool is_there(const std::string &dir)
+	static bool is_there(const std::string &dir, size_t i = 0)
 	{
-		return access(path(dir, 0).c_str(), F_OK) == 0;
+		return access(path(dir, i).c_str(), F_OK) == 0;
 	}
 	static std::string path(const std::string &dir, size_t i)
 	{
@@ -1020,7 +1062,9 @@ static void make_room(const Options &o)
 		fail(errno, "make room in " + quote(o.dir));
 	access = {st.st_mode & 0777, st.st_uid, st.st_gid};
 	Fd locked = lock(o.dir, LOCK_EX);
-	Room room = Room::is_there(o.dir) ? Room(o.dir, false) : Room();
+	// Where one of the two was removed, this mends it.
+	bool whole = Room::is_there(o.dir, 0) && Room::is_there(o.dir, 1);
+	Room room = whole ? Room(o.dir, false) : Room();
 	for (Fd &list : lists)
 		list = make_list(cells);
 	if (Fd now = open_list(outer, room)) {

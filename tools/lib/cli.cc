@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <new>
 
 static std::string name_;
 
@@ -147,6 +148,9 @@ int run(const char *name, int (*body)(int argc, char **argv), int argc, char **a
 		return misuse();
 	} catch (const Reported &) {
 		return misuse();
+	} catch (const std::bad_alloc &) {
+		fprintf(stderr, "%s: out of memory\n", name);
+		return 1;
 	} catch (const std::exception &e) {
 		fprintf(stderr, "%s: %s\n", name, e.what());
 		return 1;
