@@ -64,6 +64,10 @@ would_build() {
 		cmp "$HOOKSET_BUILD/$(basename "$file" .c).o" \
 			"$dest/opt/hookset/lib/hookset/$(basename "$file" .c).o"
 	done
+	for file in "$HOOKSET_ROOT"/tools/systemd/*.service; do
+		diff "$dest/opt/hookset/lib/systemd/system/$(basename "$file")" <(sed 's|/usr/local/|/opt/hookset/|g' "$file")
+		[ -f "$dest/$(grep -oP '^Environment=OBJ=\K\S+' "$dest/opt/hookset/lib/systemd/system/$(basename "$file")")" ]
+	done
 	[ -z "$(find "$dest" -type f -not -path '*/opt/hookset/*')" ]
 
 	run -0 make -C "$HOOKSET_ROOT" uninstall DESTDIR="$dest" PREFIX=/opt/hookset

@@ -813,6 +813,21 @@ unit() {
 	run ! grep -q prog/xdp <(ip -n "$server" link show veth0)
 	unit ExecStopPost veth0
 
+	# What an editor has left, or a stop that was cut off, is no map's file.
+	mv "$BATS_TEST_TMPDIR/saved/fw_rule4" "$BATS_TEST_TMPDIR/saved/fw_rule4~"
+	unit ExecStart veth0
+	has rule4
+	unit ExecReload veth0
+	unit ExecStopPost veth0
+
+	# Where somebody else has a program, it stays.
+	in_ns "$server" ip link set dev veth0 xdp obj "$HOOKSET_BUILD/xdp_pass.bpf.o" sec xdp
+	run -1 --separate-stderr unit ExecStart veth0
+	[[ $stderr == *"xdp-attach: attach program '$FW/prog' to 'veth0': program "*" is attached in native mode" ]]
+	unit ExecStopPost veth0
+	grep -q prog/xdp <(ip -n "$server" link show veth0)
+	[ ! -e "$FW" ]
+
 	cp "$UNIT" "$BATS_TEST_TMPDIR/hookset-firewall@veth0.service"
 	run -0 systemd-analyze verify --man=no "$BATS_TEST_TMPDIR/hookset-firewall@veth0.service"
 	[ "$output" = "" ]
