@@ -7,8 +7,9 @@ firewall.py differential RUN OBJ DIR ROUNDS PACKETS SEED
     the program: each verdict, each reason and each rule's counters must be the model's. RUN is
     tests/fixtures/xdp-run, OBJ the object, DIR a directory in bpffs for the pins.
 firewall.py rate DIR PPS BURST SECONDS
-    Packets of two sources, as fast as it goes, through the program pinned at DIR/prog, of whose
-    maps fw_rate4 says PPS and BURST: of each PPS a second pass, and BURST more, within 5 %.
+    Packets of each of three sources, as fast as it goes, through the program pinned at DIR/prog, of
+    whose maps fw_rate4 and fw_rate6 say PPS and BURST: of each PPS a second pass, and BURST more,
+    within 5 %.
 firewall.py flood ADDRESS PORT
     Send UDP there without end.
 firewall.py receive ADDRESS PORT
@@ -442,9 +443,9 @@ def differential(runner, obj, pins, rounds, packets, seed):
 # ---- by the clock
 
 
-def udp_from(source, port=9):
-    return bytes(scapy.Ether(src=crafted.HOST1, dst=crafted.HOST2) / scapy.IP(src=source, dst="192.0.2.2")
-                 / scapy.UDP(sport=40000, dport=port))  # fmt: skip
+def udp_from(source):
+    ip = scapy.IPv6(src=source, dst="2001:db8::2") if ":" in source else scapy.IP(src=source, dst="192.0.2.2")
+    return bytes(scapy.Ether(src=crafted.HOST1, dst=crafted.HOST2) / ip / scapy.UDP(sport=40000, dport=9))
 
 
 REPEAT = 100000  # packets a call: each call costs the kernel some 30 ms, for its dispatcher
@@ -452,14 +453,15 @@ REPEAT = 100000  # packets a call: each call costs the kernel some 30 ms, for it
 
 def rate(pins, pps, burst, seconds):
     pps, burst, prog = int(pps), int(burst), crafted.open_pin(f"{pins}/prog")
-    for source in ("192.0.2.11", "192.0.2.12"):
-        packet, sent, before = udp_from(source), 0, limited(pins)
+    for source in ("192.0.2.11", "192.0.2.12", "2001:db8::11"):
+        rates = "fw_rate6" if ":" in source else "fw_rate4"
+        packet, sent, before = udp_from(source), 0, limited(pins, rates)
         start = time.monotonic()
         while time.monotonic() - start < float(seconds):
             crafted.run_packet(prog, packet, REPEAT)
             sent += REPEAT
         took = time.monotonic() - start
-        rule, stats = (now - then for now, then in zip(limited(pins), before))
+        rule, stats = (now - then for now, then in zip(limited(pins, rates), before))
         assert rule == stats, (rule, stats)
         passed = sent - rule
         expected = burst + pps * took
@@ -468,9 +470,9 @@ def rate(pins, pps, burst, seconds):
             sys.exit(1)
 
 
-def limited(pins):
-    """What fw_rate4 and fw_stats say was dropped."""
-    rule = run("map-edit", f"{pins}/fw_rate4", "show", text=True)
+def limited(pins, rates):
+    """What this map, of one entry, and fw_stats say was dropped."""
+    rule = run("map-edit", f"{pins}/{rates}", "show", text=True)
     stats = run("map-edit", f"{pins}/fw_stats", "get", "limited", text=True)
     return [int(re.search(r"packets=(\d+)", text)[1]) for text in (rule, stats)]
 

@@ -88,6 +88,20 @@ stat() {
 	"$PACKETS" passes "$BATS_TEST_DIRNAME/packets/icmp.table" "$FW/prog"
 }
 
+@test "what is switched off is not in the program" {
+	local all knob
+	requires root
+	firewall
+	all=$(field prog "$FW/prog" bytes_xlated)
+	for knob in fw_lists fw_bans fw_rates fw_rules fw_groups fw_answers; do
+		prog-load --maps "$FW" --set $knob=false "$HOOKSET_BUILD/xdp_firewall.bpf.o" "$FW/less"
+		[ "$(field prog "$FW/less" bytes_xlated)" -lt "$all" ]
+		rm "$FW/less"
+	done
+	prog-load --maps "$FW" --set fw_events_pps=1 "$HOOKSET_BUILD/xdp_firewall.bpf.o" "$FW/more"
+	[ "$(field prog "$FW/more" bytes_xlated)" -gt "$all" ]
+}
+
 @test "a rule on a TCP port: each packet of xdp_drop's table, on which tshark agrees, gets its verdict" {
 	requires root
 	firewall
@@ -608,12 +622,14 @@ reachable_again() {
 	verdicts <<<'DROP | long expired | ip4(src="192.0.2.11")/tcp()'
 }
 
-@test "the rate limit is exact within 5 %, for each source" {
+@test "the rate limit is exact within 5 %, for each source, over IPv4 and IPv6" {
 	requires root
 	firewall
 	fw rate4 add '192.0.2.0/24={pps=1000 burst=1000}'
-	"$FIREWALL" rate "$FW" 1000 1000 3
+	fw rate6 add '2001:db8::/32={pps=1000 burst=1000}'
+	"$FIREWALL" rate "$FW" 1000 1000 2
 	fw rate4 add '192.0.2.0/24={pps=20000 burst=20000}'
+	fw rate6 add '2001:db8::/32={pps=20000 burst=20000}'
 	fw sources sync /dev/null
 	"$FIREWALL" rate "$FW" 20000 20000 2
 }
