@@ -177,21 +177,21 @@ print("10.0.0.4", "10.0.0.5".rjust(3 * megabyte), sep="\n", end="")' >"$file"
 
 @test "blocklist-load: a file larger than memory is read all the same, and a list that is too long is an error" {
 	requires cmd:gzip
-	# What unpacks to 300 MB, as who publishes a list could have it.
+	# What unpacks to 100 MB, as who publishes a list could have it.
 	(
-		yes '# 10.0.0.1' | head -c 300000000 || true
+		yes '# 10.0.0.1' | head -c 100000000 || true
 		echo
 		echo 10.0.0.2
 	) | gzip -1 >"$BATS_TEST_TMPDIR/file"
-	run -0 --separate-stderr in_60_mb blocklist-load --check "$BATS_TEST_TMPDIR/file"
+	run -0 --separate-stderr in_40_mb blocklist-load --check "$BATS_TEST_TMPDIR/file"
 	[[ $output == "1 read, 1 merged: "* ]]
-	yes 10.0.0.1 | head -n 5000000 | gzip -1 >"$BATS_TEST_TMPDIR/file"
-	fails 1 "blocklist-load: out of memory" in_60_mb blocklist-load --check "$BATS_TEST_TMPDIR/file"
+	yes 10.0.0.1 | head -n 2500000 | gzip -1 >"$BATS_TEST_TMPDIR/file"
+	fails 1 "blocklist-load: out of memory" in_40_mb blocklist-load --check "$BATS_TEST_TMPDIR/file"
 }
 
-in_60_mb() {
+in_40_mb() {
 	(
-		ulimit -v 60000
+		ulimit -v 40000
 		exec "$@"
 	)
 }
