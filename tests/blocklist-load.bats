@@ -536,7 +536,7 @@ old_or_new() {
 	load_blocklist
 	two_lists
 	kill_at_each old_or_new blocklist-load "$BPFFS/dir" "$BATS_TEST_TMPDIR/two"
-	[ "$KILLS" -ge 20 ]
+	[ "$KILLS" -ge "$(kills 20)" ]
 	poll 20 no_stray_lists
 }
 
@@ -547,7 +547,7 @@ old_or_new() {
 	two_lists
 	blocklist-load --room 8 "$BPFFS/dir"
 	kill_at_each old_or_new blocklist-load "$BPFFS/dir" "$BATS_TEST_TMPDIR/two"
-	[ "$KILLS" -ge 20 ]
+	[ "$KILLS" -ge "$(kills 20)" ]
 }
 
 @test "blocklist-load: killed at any moment, the same, with room and without" {
@@ -606,8 +606,8 @@ kept_and_roomy() {
 	chgrp 65534 "$BPFFS/dir/blocklist"
 	kill_at_each kept_and_roomy blocklist-load --room 9 "$BPFFS/dir"
 	echo "killed $KILLS times: $BEFORE without room, $AFTER with it"
-	[ "$BEFORE" -ge 10 ]
-	[ "$AFTER" -ge 5 ]
+	[ "$BEFORE" -ge "$(kills 10)" ]
+	[ "$AFTER" -ge "$(kills 5)" ]
 	poll 20 no_stray_lists
 
 	# In place of another.

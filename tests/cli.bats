@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # What all helpers have in common: usage, exit status, messages, what they need.
+# shellcheck disable=SC2034 # misuse() reads TOOL
 
 load helpers
 
@@ -34,9 +35,10 @@ misused() {
 
 @test "unknown options: 2" {
 	unknown() {
-		misuse "unrecognized option '--bogus'" "$1" --bogus
-		misuse "invalid option -- '~'" "$1" -~
-		misuse "option '--help' doesn't allow an argument" "$1" --help=x
+		local TOOL=$1 # for misuse()
+		misuse "unrecognized option '--bogus'" --bogus
+		misuse "invalid option -- '~'" -~
+		misuse "option '--help' doesn't allow an argument" --help=x
 	}
 	each unknown
 }
@@ -53,9 +55,10 @@ misused() {
 
 @test "--netns without an argument, or with an empty one: 2" {
 	no_netns() {
+		local TOOL=$1 # for misuse()
 		grep -q -- --netns <("$1" --help) || return 0
-		misuse "option '--netns' requires an argument" "$1" --netns
-		misuse "--netns is empty" "$1" --netns ""
+		misuse "option '--netns' requires an argument" --netns
+		misuse "--netns is empty" --netns ""
 	}
 	each no_netns
 }

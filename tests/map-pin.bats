@@ -787,16 +787,16 @@ settled_over() {
 	bpftool prog load "$HOOKSET_BUILD/detect_ping.bpf.o" "$BPFFS/prog"
 	kill_at_each settled_new map-pin -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
 	echo "killed $KILLS times: $BEFORE with nothing pinned, $AFTER with all"
-	[ "$BEFORE" -ge 10 ]
-	[ "$AFTER" -ge 5 ]
+	[ "$BEFORE" -ge "$(kills 10)" ]
+	[ "$AFTER" -ge "$(kills 5)" ]
 	pins_are "$BPFFS" prog
 
 	map-pin prog "$BPFFS/prog" "$BPFFS/dir"
 	BEFORE=0 AFTER=0
 	kill_at_each settled_over map-pin -r -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
 	echo "killed $KILLS times: $BEFORE with the pins of before, $AFTER with those of after"
-	[ "$BEFORE" -ge 10 ]
-	[ "$AFTER" -ge 5 ]
+	[ "$BEFORE" -ge "$(kills 10)" ]
+	[ "$AFTER" -ge "$(kills 5)" ]
 	pins_are "$BPFFS" dir prog
 }
 

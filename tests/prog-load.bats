@@ -945,9 +945,9 @@ settled_over() {
 	BEFORE=0 AFTER=0
 	kill_at_each settled_new prog-load -m 640 --maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/shared.o" "$BPFFS/pin"
 	echo "killed $KILLS times: $BEFORE with nothing pinned, $AFTER with all"
-	[ "$KILLS" -ge 100 ]
-	[ "$BEFORE" -ge 10 ]
-	[ "$AFTER" -ge 3 ]
+	[ "$KILLS" -ge "$(kills 100)" ]
+	[ "$BEFORE" -ge "$(kills 10)" ]
+	[ "$AFTER" -ge "$(kills 3)" ]
 }
 
 @test "kill -9 at 200 random moments, of a reload over pins: all of before, or all of after" {
