@@ -958,6 +958,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	refused "read '/nowhere': No such file or directory" "$@" load /nowhere
 	refused "read '/etc': Is a directory" "$@" sync /etc
 	refused "read '': No such file or directory" "$@" load ""
+	refused "read '/dev/zero': a line is longer than 16 MiB" "$@" load /dev/zero
 	head -c 5000 /dev/urandom | tr -d '0-9\n' >"$BATS_TEST_TMPDIR/file"
 	run -1 --separate-stderr map-edit "$@" load "$BATS_TEST_TMPDIR/file"
 	[[ $stderr == "map-edit: $BATS_TEST_TMPDIR/file:1: "* ]]

@@ -29,6 +29,7 @@
 constexpr size_t flush_bytes = 65536;		   // of output that is held back
 constexpr size_t read_bytes = size_t{4} << 20;	   // of entries that one system call reads
 constexpr size_t settle_entries = size_t{4} << 20; // before duplicates are looked for
+constexpr size_t line_max = size_t{1} << 24;	   // bytes: no value of a map takes as many
 constexpr size_t progress_lines = size_t{1} << 14; // between two looks at the clock
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf"; // UTF-8's, which editors leave behind
 constexpr auto progress_after = std::chrono::milliseconds(500);
@@ -1033,6 +1034,7 @@ static Entries parse_arguments(const Map &map, const std::vector<std::string> &a
 	return std::move(parser.entries);
 }
 
+// A file that is no text, such as /dev/zero, is not read to its end.
 static std::string read_file(const std::string &path)
 {
 	std::string what = "read " + (path == "-" ? "standard input" : quote(path));
@@ -1040,6 +1042,7 @@ static std::string read_file(const std::string &path)
 			    : open(path.c_str(), O_RDONLY | O_CLOEXEC));
 	std::string text;
 	size_t size = 0;
+	size_t line = 0; // where the last one begins
 	struct stat st;
 
 	if (!file || fstat(file.get(), &st))
@@ -1056,7 +1059,11 @@ static std::string read_file(const std::string &path)
 			fail(errno, what);
 		if (!n)
 			break;
+		if (const void *end = memrchr(&text[size], '\n', n))
+			line = static_cast<const char *>(end) - text.data();
 		size += n;
+		if (size - line > line_max)
+			fail(what, "a line is longer than 16 MiB");
 	}
 	text.resize(size);
 	return text;
