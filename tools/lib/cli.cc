@@ -35,13 +35,13 @@ std::string quote(std::string_view text)
 	std::string out = "'";
 
 	for (unsigned char c : text) {
-		char hex[5];
-
-		snprintf(hex, sizeof(hex), "\\x%02x", c);
-		if (c < 0x20 || c == 0x7f)
-			out += hex;
-		else
+		if (c >= 0x20 && c != 0x7f) {
 			out += static_cast<char>(c);
+			continue;
+		}
+		char hex[5];
+		snprintf(hex, sizeof(hex), "\\x%02x", c);
+		out += hex;
 	}
 	return out + "'";
 }
