@@ -3,7 +3,8 @@
 // (BPF_PROG_TEST_RUN) and print its verdict, the nanoseconds of processor time that a run takes,
 // and the instructions, or "-" where the processor does not let the kernel count them. What two
 // runs take is taken off, as it is mostly the kernel's preparation. INPUT is a frame in
-// hexadecimal; of a sk_lookup program, the port that is looked up.
+// hexadecimal; of a sk_lookup program, the port that is looked up, and the verdict ends with
+// "+socket" if it has selected one.
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -75,6 +76,7 @@ static int runs(int argc, char **argv)
 	Fd prog = open_prog(argv[1], "PROG");
 	auto count = static_cast<int>(number(argv[3], "COUNT", 1, 1000000000));
 	struct bpf_sk_lookup lookup = {};
+	struct bpf_sk_lookup result = {};
 	std::vector<unsigned char> frame;
 	LIBBPF_OPTS(bpf_test_run_opts, run);
 
@@ -85,6 +87,8 @@ static int runs(int argc, char **argv)
 		lookup.local_port = static_cast<__u32>(number(argv[2], "INPUT", 1, 65535));
 		run.ctx_in = &lookup;
 		run.ctx_size_in = sizeof(lookup);
+		run.ctx_out = &result;
+		run.ctx_size_out = sizeof(result);
 	} else {
 		frame = parse_frame(argv[2]);
 		run.data_in = frame.data();
@@ -94,7 +98,8 @@ static int runs(int argc, char **argv)
 	Cost two = cost(prog, run, 2);
 	Cost all = cost(prog, run, count + 2);
 
-	printf("%u %.2f ", run.retval, (all.ns - two.ns) / count);
+	printf("%u%s %.2f ", run.retval, result.cookie ? "+socket" : "",
+	       (all.ns - two.ns) / count);
 	if (all.instructions)
 		printf("%.1f\n", static_cast<double>(all.instructions - two.instructions) / count);
 	else

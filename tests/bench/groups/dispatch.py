@@ -35,6 +35,14 @@ def dispatch(wire, ports):
         yield
 
 
+def limit(wire, ports):
+    """What any sk_lookup program costs: one that does nothing, in front of a listener."""
+    prog = load(OURS / "only_lookup.bpf.o")
+    run([BUILD / "sk-lookup-attach", "--netns", "far", prog, prog.with_name("link")])
+    with serving(ports):
+        yield
+
+
 def plain(wire, ports):
     with serving(ports):
         yield
@@ -95,6 +103,7 @@ def section(title, unit, measure, ports):
         Row("echo_dispatch", measure(dispatch, ports)),
         Row("a listener" if len(ports) == 1 else "a listener for each", measure(plain, ports),
             goal=0.97 if measure == flood else None),
+        Row("a listener, and an empty sk_lookup program", measure(limit, ports)),
         Row("nft redirect", measure(nft, ports)),
         Row("iptables REDIRECT", measure(iptables, ports)),
     ])

@@ -81,9 +81,15 @@ def lsm_connect(wire, cgroup):
     with mounted("securityfs") as security:
         modules = (security / "lsm").read_text()
     if "bpf" not in modules.split(","):
-        raise Missing(f"not in this kernel: lsm={modules}")
-    with optional():
+        raise Missing(f"not in this kernel: lsm={modules}, where bpf is not among them")
+    try:
         run([OURS / "attach", OURS / "lsm_connect.bpf.o", PINS / "lsm"])
+    except Wrong as why:
+        # cgroup_connect() could be loaded. This wants CAP_PERFMON too, and that no other module forbids it.
+        forbidden = "Operation not permitted" in why.said
+        raise Missing("not here: root may not load LSM programs on this machine (Operation not permitted), though its "
+                      "kernel has them: a security policy forbids it, or CAP_PERFMON was taken away" if forbidden else
+                      f"not here: {why.said}") from why
 
 
 def connect(set_up):
