@@ -53,6 +53,14 @@ def bpftool_map_update(wire):
             *"key 192 0 2 1 value 1 0 0 0".split())
 
 
+def blocklist_load(wire):
+    return BUILD / "blocklist-load", "--stats", load(BUILD / "xdp_blocklist.bpf.o").parent
+
+
+def bpftool_map_dump(wire):
+    return "bpftool", "map", "dump", "pinned", load(BUILD / "xdp_blocklist.bpf.o").with_name("block_stats")
+
+
 def prog_load(wire):
     return BUILD / "prog-load", BUILD / "xdp_drop.bpf.o", PINS / "pin%d"
 
@@ -127,6 +135,7 @@ HELPERS = sorted(path.stem for path in pathlib.Path("tools").glob("*.cc"))
 SECTIONS = [
     section("map-pin map", measure(map_pin), ("bpftool map pin", bpftool_map_pin)),
     section("map-edit add", measure(map_edit), ("bpftool map update", bpftool_map_update)),
+    section("blocklist-load --stats", measure(blocklist_load), ("bpftool map dump", bpftool_map_dump)),
     section("prog-load", measure(prog_load), ("bpftool prog load", bpftool_prog_load)),
     section("xdp-attach --expect", measure(xdp_attach), ("bpftool net attach overwrite", bpftool_net_attach),
             ("ip -force link set xdp", ip_link_set)),

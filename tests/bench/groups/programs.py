@@ -53,7 +53,7 @@ def cost(obj, data, verdict, set_up=lambda prog: None, runs=RUNS, options=()):
                 got, ns, instructions = run(first(argv, CPU)).split()
             except Wrong as why:
                 if "Operation not supported" in str(why):
-                    raise Missing("not in this kernel: a run of it alone (Linux 5.13)") from why
+                    raise Missing("not in this kernel: BPF_PROG_TEST_RUN of its type") from why
                 raise
             finally:
                 del kept
