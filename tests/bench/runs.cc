@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // runs PROG INPUT COUNT: have the kernel run the program pinned at PROG COUNT times
-// (BPF_PROG_TEST_RUN) and print its verdict, the nanoseconds that a run takes, and the
-// instructions, or "-" where the processor does not let the kernel count them. What two runs
-// take is taken off, as it is mostly the kernel's preparation. INPUT is a frame in hexadecimal;
-// of a sk_lookup program, the port that is looked up, and the verdict ends with "+socket" if it
-// has selected one. Whoever calls it sees to it that nothing else runs on its CPU: the time is
-// not the process's own, which is coarse where the kernel does not trust the TSC.
+// (BPF_PROG_TEST_RUN) and print its verdict, the nanoseconds of processor time that a run takes,
+// and the instructions, or "-" where the processor does not let the kernel count them. What two
+// runs take is taken off, as it is mostly the kernel's preparation. INPUT is a frame in
+// hexadecimal; of a sk_lookup program, the port that is looked up, and the verdict ends with
+// "+socket" if it has selected one.
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -50,10 +49,10 @@ static Cost cost(const Fd &prog, struct bpf_test_run_opts &run, int count)
 
 	run.repeat = count;
 	Fd instructions = count_instructions();
-	clock_gettime(CLOCK_MONOTONIC, &begin);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &begin);
 	if (bpf_prog_test_run_opts(prog.get(), &run))
 		fail(errno, "run the program");
-	clock_gettime(CLOCK_MONOTONIC, &end);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &end);
 	if (instructions &&
 	    read(instructions.get(), &cost.instructions, sizeof(cost.instructions)) < 0)
 		fail(errno, "read the count of instructions");
