@@ -107,7 +107,10 @@ static int runs(int argc, char **argv)
 		two = least(two, cost(prog, run, 2));
 	Cost all = cost(prog, run, count + 2);
 
-	printf("%u%s %.2f ", run.retval, result.cookie ? "+socket" : "", (all.ns - two.ns) / count);
+	// Where the kernel trusts no TSC, a process's clock may go by its ticks. What the kernel
+	// itself has measured is of whole nanoseconds.
+	double ns = all.ns > two.ns ? (all.ns - two.ns) / count : run.duration;
+	printf("%u%s %.2f ", run.retval, result.cookie ? "+socket" : "", ns);
 	if (all.instructions)
 		printf("%.1f\n", static_cast<double>(all.instructions - two.instructions) / count);
 	else
