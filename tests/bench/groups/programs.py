@@ -7,10 +7,9 @@ import struct
 
 from lab import BUILD, CPU, OURS, RUNS, Missing, Row, Section, Wrong, first, load, pins, run
 
-TITLE = "What each program costs by itself, for each verdict path (BPF_PROG_TEST_RUN)"
+TITLE = "What each program costs by itself"
 DROP, PASS = 1, 2  # enum xdp_action
 SK_DROP, SK_PASS = 0, 1  # enum sk_action
-SK_SOCKET = "1+socket"  # it passes, with a socket
 
 
 def ethernet(proto, payload, tags=()):
@@ -39,6 +38,7 @@ HOP_BY_HOP = struct.pack("!BB6x", 60, 0)
 DESTINATION = struct.pack("!BB6x", 6, 0)
 
 
+SK_SOCKET = "1+socket"  # SK_PASS, with a socket
 NO_COUNTERS = "not here: this processor, or the virtual machine, lets the kernel count no instructions"
 
 
