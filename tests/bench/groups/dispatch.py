@@ -4,7 +4,7 @@
 import contextlib
 import subprocess
 
-from lab import ADDRESS, BUILD, CONNECTIONS, CPU, MS, OURS, PINS, Row, Section, Wire, Wrong, first, load, need, optional, run, syn
+from lab import ADDRESS, BUILD, CONNECTIONS, CPU, MS, OURS, Row, Section, Wire, Wrong, first, load, need, optional, run, syn
 
 TITLE = "Serve many ports with one socket"
 SERVER = 1500  # the port that the one socket is bound to
