@@ -92,7 +92,7 @@ for section in sections:
         assert (ratio["least"], ratio["median"], ratio["most"]) == (low, median, high), row
         assert row["goal"] is None or row["reached"] == (median >= row["goal"]), row
         compared += 1
-assert compared >= 3, rows'
+assert compared >= 2 or all("note" in row for row in rows), rows'
 	done
 }
 
@@ -116,6 +116,7 @@ assert compared >= 3, rows'
 		cp "$HOOKSET_BUILD/$what" "$HOOKSET_BUILD/xdp_drop.o"
 		run --separate-stderr env ROUNDS=1 ROWS="xdp_drop.o, native" "$HOOKSET_ROOT/tests/bench/run" drop
 		mv "$BATS_TEST_TMPDIR/right.o" "$HOOKSET_BUILD/xdp_drop.o"
+		[[ $output != *"| not in this kernel: live frames"* ]] || skip "this kernel has no live frames"
 		[ "$status" -eq 1 ]
 		row=$(grep '^xdp_drop.o, native: FAILED: ' <<<"$output")
 		case $what in

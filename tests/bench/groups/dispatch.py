@@ -15,7 +15,8 @@ MANY = [FIRST + 8 * i for i in range(1024)]  # no range that one rule could name
 @contextlib.contextmanager
 def serving(ports):
     """A server at the far host, on the CPU of its clients, with a socket for each of these ports."""
-    server = subprocess.Popen(["nsenter", "--net=/run/netns/far", *first([OURS / "connections", "serve", *ports], CPU)],
+    server = subprocess.Popen(["nsenter", "--net=/run/netns/far", "prlimit", "--nofile=4096:",
+                               *first([OURS / "connections", "serve", *ports], CPU)],
                               stdout=subprocess.PIPE, text=True)
     try:
         if server.stdout.readline() != "ready\n":
