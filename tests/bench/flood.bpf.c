@@ -2,13 +2,15 @@
 /*
  * The traffic generator, run by flood.cc: send the frame back out of the device that it seems
  * to have come in by, from an address and a port that are new each time. The frame is Ethernet,
- * IPv4 without options, and TCP or ICMP. It does as little as it can, so that most of the time
- * that a packet takes is the receiver's. It runs on one CPU only.
+ * IPv4 without options or IPv6, and TCP or, over IPv4, ICMP. It does as little as it can, so that
+ * most of the time that a packet takes is the receiver's. It runs on one CPU only.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <linux/in6.h>
 #include <linux/ip.h>
+#include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/types.h>
 #include <stdbool.h>
@@ -26,8 +28,21 @@ struct {
 	__type(value, struct flood_sent);
 } sent SEC(".maps");
 
-/* The source address is `network`, network byte order, with random bits where `hosts` has ones. */
+/* Addresses to send from, in turn: one in an entry, or four of IPv4. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, FLOOD_SOURCES);
+	__type(key, __u32);
+	__type(value, struct in6_addr);
+} sources SEC(".maps");
+
+/* How many addresses are in `sources`. */
+const volatile __u32 listed;
+/* If none is, it is `network`, network byte order, with random bits where `hosts` has ones. */
 const volatile __u32 network, hosts;
+/* Is the frame IPv6? Then some must be listed. */
+const volatile bool v6;
 /* The destination port, host byte order; or, at random, it or one of the 1023 after it in steps
  * of 8. */
 const volatile __u16 port;
@@ -42,17 +57,58 @@ static __always_inline __u16 checksum(__u32 sum)
 	return ~sum;
 }
 
+static __always_inline __u32 sum_words(__u32 two)
+{
+	return (two & 0xffff) + (two >> 16);
+}
+
+static __always_inline int send_tcp(struct tcphdr *tcp, void *end, __u32 address_sum, __u32 random)
+{
+	if ((void *)(tcp + 1) > end)
+		return XDP_ABORTED;
+	/* Pages are used again: what the receiver may have changed in them is set each time. */
+	tcp->source = random;
+	tcp->dest = bpf_htons(spread ? port + (random >> 22) * 8 : port);
+	tcp->check = checksum(tcp_sum + address_sum + tcp->source + tcp->dest);
+	return XDP_TX;
+}
+
+static __always_inline int send4(struct iphdr *ip, void *end, __be32 address, __u32 random)
+{
+	__u32 sum = sum_words(address);
+
+	if ((void *)(ip + 1) > end)
+		return XDP_ABORTED;
+	ip->saddr = address;
+	ip->check = checksum(ip_sum + sum);
+	if (ip->protocol != IPPROTO_TCP)
+		return XDP_TX;
+	return send_tcp((void *)(ip + 1), end, sum, random);
+}
+
+static __always_inline int send6(struct ipv6hdr *ip, void *end, const struct in6_addr *address,
+				 __u32 random)
+{
+	__u32 sum = 0;
+
+	if ((void *)(ip + 1) > end)
+		return XDP_ABORTED;
+	ip->saddr = *address;
+	for (int i = 0; i < 4; i++)
+		sum += sum_words(address->s6_addr32[i]);
+	return send_tcp((void *)(ip + 1), end, sum, random);
+}
+
 SEC("xdp")
 int flood(struct xdp_md *ctx)
 {
 	void *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = (void *)(long)ctx->data;
-	struct iphdr *ip = (void *)(eth + 1);
-	struct tcphdr *tcp = (void *)(ip + 1);
 	__u32 random = bpf_get_prandom_u32();
+	const struct in6_addr *from;
 	struct flood_sent *so_far;
 	const __u32 zero = 0;
-	__u32 address, sum;
+	__u32 next, entry;
 
 	so_far = bpf_map_lookup_elem(&sent, &zero);
 	if (!so_far) /* never: an array has its entries */
@@ -65,23 +121,18 @@ int flood(struct xdp_md *ctx)
 	}
 	so_far->packets++;
 
-	if ((void *)(ip + 1) > end)
-		return XDP_ABORTED;
-	address = network | (random & hosts);
-	sum = (address & 0xffff) + (address >> 16);
-	ip->saddr = address;
-	ip->check = checksum(ip_sum + sum);
-	if (ip->protocol != IPPROTO_TCP)
-		return XDP_TX;
+	if (!listed)
+		return send4((void *)(eth + 1), end, network | (random & hosts), random);
 
-	if ((void *)(tcp + 1) > end)
+	next = so_far->next;
+	so_far->next = next + 1 < listed ? next + 1 : 0;
+	entry = v6 ? next : next / 4;
+	from = bpf_map_lookup_elem(&sources, &entry);
+	if (!from) /* never, if so many are listed */
 		return XDP_ABORTED;
-	/* Pages are used again: what the receiver may have changed in them is set each time. */
-	tcp->source = random;
-	tcp->dest = bpf_htons(spread ? port + (random >> 22) * 8 : port);
-	sum += tcp->source + tcp->dest;
-	tcp->check = checksum(tcp_sum + sum);
-	return XDP_TX;
+	if (v6)
+		return send6((void *)(eth + 1), end, from, random);
+	return send4((void *)(eth + 1), end, from->s6_addr32[next % 4], random);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

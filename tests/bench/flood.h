@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* What flood.bpf.c tells flood.cc. */
+/* What flood.bpf.c and flood.cc tell each other. */
 #pragma once
 
 #include <linux/types.h>
+
+#define FLOOD_SOURCES (1 << 20) /* entries of `sources` */
 
 struct flood_sent {
 	__u64 packets; /* all */
 	__u64 timed;   /* those sent from `first` to `last` */
 	__u64 first;   /* ns */
 	__u64 last;
+	__u64 next; /* of `sources` */
 };

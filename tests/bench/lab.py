@@ -32,12 +32,13 @@ PACKETS = int(os.environ.get("PACKETS", 100_000_000))  # and of how many packets
 CONNECTIONS = int(os.environ.get("CONNECTIONS", 1_000_000))
 RUNS = int(os.environ.get("RUNS", 1_000_000))  # of a program alone
 PROCESSES = int(os.environ.get("PROCESSES", 50))  # of a tool
-CIDRS = int(os.environ.get("CIDRS", 1_000_000))  # of the list
+CIDRS = int(os.environ.get("CIDRS", 1_000_000))  # of a list, and the firewall takes 2^20
 PINGS = int(os.environ.get("PINGS", 1000))  # at a low rate
 
 SOURCES = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for benchmarks
 MAC = {"near": "02:00:00:00:00:01", "far": "02:00:00:00:00:02"}
 ADDRESS = {"near": "10.9.0.1", "far": "10.9.0.2"}
+FAR6 = "fd10:9::2"
 CONTROLS = 1000  # packets that every filter must let through
 
 
@@ -145,16 +146,20 @@ def _words(data):
     return sum(struct.unpack(f"={len(data) // 2}H", data))
 
 
-def frame(protocol, payload, port=0, spread=False):
-    """An Ethernet frame with IPv4 to the far host, and the variables of flood.bpf.c for it.
+def frame(protocol, payload, port=0, spread=False, v6=False):
+    """An Ethernet frame with IPv4 or IPv6 to the far host, and the variables of flood.bpf.c for it.
 
     In the frame source address, ports, and checksums of the IPv4 and TCP headers are 0.
     """
-    daddr = ipaddress.ip_address(ADDRESS["far"]).packed
-    header = struct.pack("!BBHHHBBH4x4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, daddr)
-    ethernet = bytes.fromhex((MAC["far"] + MAC["near"]).replace(":", "") + "0800")
-    pseudo = struct.pack("!4sHH", daddr, protocol, len(payload))
+    daddr = ipaddress.ip_address(FAR6 if v6 else ADDRESS["far"]).packed
+    if v6:
+        header = struct.pack("!IHBB16x16s", 6 << 28, len(payload), protocol, 64, daddr)
+    else:
+        header = struct.pack("!BBHHHBBH4x4s", 0x45, 0, 20 + len(payload), 0, 0, 64, protocol, 0, daddr)
+    ethernet = bytes.fromhex((MAC["far"] + MAC["near"]).replace(":", "") + ("86dd" if v6 else "0800"))
+    pseudo = daddr + struct.pack("!HH", protocol, len(payload))
     return ethernet + header + payload, {
+        "v6": str(v6).lower(),
         "network": int.from_bytes(SOURCES.network_address.packed, sys.byteorder),
         "hosts": int.from_bytes(SOURCES.hostmask.packed, sys.byteorder),
         "port": port,
@@ -164,9 +169,9 @@ def frame(protocol, payload, port=0, spread=False):
     }
 
 
-def syn(port, spread=False):
+def syn(port, spread=False, v6=False):
     """To this TCP port; or, if it is spread, to any of 1024 beginning with it, in steps of 8."""
-    return frame(6, struct.pack("!4xIIHHHH", 1, 0, 5 << 12 | 2, 64240, 0, 0), port, spread)
+    return frame(6, struct.pack("!4xIIHHHH", 1, 0, 5 << 12 | 2, 64240, 0, 0), port, spread, v6)
 
 
 def echo_request():
@@ -216,6 +221,12 @@ class Wire:
         run("ethtool -K veth0 gro on", "far")
         self.near(["ip", "link", "set", "veth0", "xdpdrv", "obj", OURS / "only_drop.bpf.o", "sec", "xdp"])
 
+    def enable_ipv6(self):
+        """At the far host, which alone has an address: nothing is sent but floods."""
+        with optional():
+            run("sysctl -qw net.ipv6.conf.veth0.disable_ipv6=0", "far")
+            run(f"ip -n far address add {FAR6}/64 dev veth0 nodad")
+
     def far(self, command, stdin=None):
         return run(command, "far", stdin)
 
@@ -231,15 +242,23 @@ class Wire:
         names, values = re.findall(rf"^{protocol}: (.*)$", self.far("cat /proc/net/snmp /proc/net/netstat"), re.M)
         return int(values.split()[names.split().index(counter)])
 
-    def flood(self, frame, packets=PACKETS):
-        """Send frames from random addresses. Returns how many came, and how many a second."""
+    def flood(self, frame, packets=PACKETS, sources=None):
+        """Send frames from random addresses, or in turn from those that the file `sources` has.
+
+        Returns how many came, and how many a second.
+        """
         data, variables = frame
+        argv = [packets, MS]
+        if sources:
+            variables = variables | {"listed": sources.stat().st_size // (16 if variables["v6"] == "true" else 4)}
         prog = load(OURS / "flood.bpf.o",
                     *(word for name, value in variables.items() for word in ("--set", f"{name}={value}")))
+        if sources:
+            argv += [prog.with_name("sources"), sources]
         before = self.received()
         try:
             said = self.near(
-                first([OURS / "flood", prog, prog.with_name("sent"), "veth0", data.hex(), packets, MS], CPU))
+                first([OURS / "flood", prog, prog.with_name("sent"), "veth0", data.hex(), *argv], CPU))
         except Wrong as why:
             if "no live frames" in str(why):
                 raise Missing("not in this kernel: live frames (Linux 5.18)") from why

@@ -1,0 +1,289 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+"""Block lists, short and long: what it costs to drop a packet by one, and to load one.
+
+A list is drawn at random, the same each time, of lengths as in lists that are published: of
+IPv4 mostly addresses, some /28, /24 and /22; of IPv6 /32 to /64, and addresses. No prefix holds
+another, and no two make up a shorter one: nobody can merge anything. All have the same list,
+sorted, in files of their own formats; the short lists are part of the long one.
+
+All packets of a flood are from listed addresses: as many from each prefix, in random order, and
+anywhere in it. So each of them is dropped, and what one costs that passes is in no figure; and of
+a long list there is ever another part to be looked at. The host's own count says that it got none
+of them, but each of a thousand from addresses that are not listed.
+
+nft has its set where it sees packets first, at the ingress hook of the device: at prerouting it
+is where iptables is, and slower. xdp-filter takes addresses only, no prefixes, and no more than
+10,000, so it has lists of its own; as its command takes one at a time, bpftool fills its map.
+
+Not here: nft with a million of IPv6, which takes it more than a minute to load.
+"""
+import collections
+import contextlib
+import dataclasses
+import functools
+import ipaddress
+import pathlib
+import random
+import re
+import socket
+import time
+
+from groups.drop import xdp
+from lab import (BUILD, CIDRS, CONTROLS, CPU, OURS, PINS, SOURCES, Row, Section, Wire, Wrong, first, load, need,
+                 optional, run, syn)
+
+TITLE = f"Block lists of up to {CIDRS:,} prefixes"
+SIZES = sorted({10, max(1, CIDRS // 100), CIDRS}, reverse=True)
+FILTER_SIZES = sorted({10, min(CIDRS, 10_000)}, reverse=True)
+FILES = pathlib.Path("/run/netns/lists")  # on a tmpfs of this run
+
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    name: str
+    inet: int
+    bits: int
+    lengths: tuple  # one of them at random is a prefix's
+    within: ipaddress.ip_network  # where the lists are, but for what is spared
+    spared: tuple
+    controls: ipaddress.ip_network  # is spared, too
+    pattern: str
+
+
+V4 = Family("IPv4", socket.AF_INET, 32, (22, 24, 24, 28) + 8 * (32,), ipaddress.ip_network("0.0.0.0/0"),
+            tuple(map(ipaddress.ip_network, ("0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"))),
+            SOURCES, r"\d+(?:\.\d+){3}(?:/\d+)?")
+V6 = Family("IPv6", socket.AF_INET6, 128, (32, 48, 48, 56, 64, 64, 64, 128), ipaddress.ip_network("2000::/3"),
+            (), ipaddress.ip_network("2001:db8::/32"), r"[\da-f]+:[\da-f:]+(?:/\d+)?")
+
+
+def start(net):
+    """The bits of a network's prefix, as a number."""
+    return int(net.network_address) >> net.max_prefixlen - net.prefixlen
+
+
+@functools.cache
+def draw(family, count, lengths):
+    """So many prefixes as (address, length), none of which holds another, or makes up one with another."""
+    chosen = random.Random(0)
+    wanted = collections.Counter(chosen.choices(lengths, k=count))
+    found = {bits: set() for bits in sorted(wanted)}
+    spared = [(net.prefixlen, start(net)) for net in (*family.spared, family.controls)]
+    for bits, some in found.items():
+        free = bits - family.within.prefixlen
+        while len(some) < wanted[bits]:
+            prefix = start(family.within) << free | chosen.getrandbits(free)
+            if (prefix ^ 1 not in some
+                    and not any(prefix >> bits - n in found[n] for n in found if n < bits)
+                    and not any(prefix >> bits - n == net for n, net in spared)):
+                some.add(prefix)
+    return sorted((prefix << family.bits - bits, bits) for bits, some in found.items() for prefix in some)
+
+
+def written(name, content):
+    """The path of the file that has this name, made the first time of what content() returns."""
+    path = FILES / name
+    if not path.exists():
+        FILES.mkdir(exist_ok=True)
+        path.write_bytes(content())
+    return path
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """So many prefixes, or addresses only, and files of them."""
+    family: Family
+    count: int
+    addresses: bool = False
+
+    @functools.cached_property
+    def prefixes(self):
+        if self.addresses:
+            return draw(self.family, self.count, (self.family.bits,))
+        longest = draw(self.family, CIDRS, self.family.lengths)
+        return longest if self.count == CIDRS else sorted(random.Random(0).sample(longest, self.count))
+
+    def packed(self, address):
+        return address.to_bytes(self.family.bits // 8, "big")
+
+    @functools.cached_property
+    def text(self):
+        return [f"{socket.inet_ntop(self.family.inet, self.packed(address))}/{bits}" for address, bits in self.prefixes]
+
+    def file(self, suffix, content):
+        kind = "addresses" if self.addresses else "prefixes"
+        return written(f"{self.family.name}-{self.count}-{kind}.{suffix}", content)
+
+    def lines(self, suffix="txt", each="{}\n", head="", tail=""):
+        return self.file(suffix, lambda: (head + "".join(map(each.format, self.text)) + tail).encode())
+
+    def sources(self):
+        """Addresses to send from: as many, whatever the length of the list."""
+        def content():
+            chosen = random.Random(0)
+            prefixes = self.prefixes * -(-CIDRS // self.count)
+            chosen.shuffle(prefixes)
+            return b"".join(self.packed(address | chosen.getrandbits(self.family.bits - bits))
+                            for address, bits in prefixes[:CIDRS])
+        return self.file("sources", content)
+
+
+def controls(family):
+    """Addresses to send from that are in no list."""
+    def content():
+        chosen = random.Random(0)
+        free = family.bits - family.controls.prefixlen
+        return b"".join((start(family.controls) << free | chosen.getrandbits(free)).to_bytes(family.bits // 8, "big")
+                        for _ in range(CONTROLS))
+    return written(f"{family.name}.controls", content)
+
+
+# ---- who drops what a list has: each sets it up without, and returns the command that loads the
+# list, and the one that prints it
+
+
+def blocklist(wire, blocked):
+    prog = load(BUILD / "xdp_blocklist.bpf.o")
+    wire.far(["ip", "link", "set", "veth0", "xdpdrv", "pinned", prog])
+    tool = BUILD / "blocklist-load"
+    return [tool, prog.parent, blocked.lines()], [tool, "--dump", prog.parent]
+
+
+def firewall(wire, blocked):
+    prog = load(BUILD / "xdp_firewall.bpf.o")
+    wire.far(["ip", "link", "set", "veth0", "xdpdrv", "pinned", prog])
+    edit = BUILD / "map-edit", prog.with_name("fw_block4" if blocked.family is V4 else "fw_block6")
+    return [*edit, "load", blocked.lines()], [*edit, "show"]
+
+
+def nft(wire, blocked):
+    need("nft", "nftables")
+    kind, header = ("ipv4_addr", "ip") if blocked.family is V4 else ("ipv6_addr", "ip6")
+    file = blocked.lines("nft", "{},\n", head=f"""table netdev bench {{
+        set listed {{ type {kind}; flags interval; elements = {{
+        """, tail=f"""}}
+        }}
+        chain bench {{ type filter hook ingress device veth0 priority 0; {header} saddr @listed drop
+        }}
+        }}""")
+    return ["nft", "-f", file], ["nft", "list", "set", "netdev", "bench", "listed"]
+
+
+def ipset(wire, blocked):
+    need("ipset", "ipset")
+    need("iptables", "iptables")
+    family, iptables = ("inet", "iptables") if blocked.family is V4 else ("inet6", "ip6tables")
+    # hashsize: what it has become in the end, so that it need not grow.
+    wire.far(f"ipset create bench hash:net family {family} hashsize {max(1024, blocked.count // 2)} maxelem {CIDRS}")
+    wire.far(f"{iptables} -w -t raw -A PREROUTING -m set --match-set bench src -j DROP")
+    return ["ipset", "restore", "-file", blocked.lines("ipset", "add bench {}\n")], ["ipset", "save", "bench"]
+
+
+def xdp_filter(wire, blocked):
+    need("xdp-filter", "xdp-tools")
+    wire.far("xdp-filter load --mode native --features ipv4 veth0")
+    wire.far(["xdp-filter", "ip", "--mode", "src", blocked.text[0].split("/")[0]])
+    pin = PINS / "xdp-filter/filter_ipv4"
+    update = f"map update pinned {pin} key hex {{}} value hex 01 00 00 00 00 00 00 00\n"
+    batch = blocked.file("batch", lambda: "".join(
+        update.format(blocked.packed(address).hex(" ")) for address, _ in blocked.prefixes).encode())
+    return ["bpftool", "batch", "file", batch], None
+
+
+def only_drop(wire, blocked):
+    xdp(OURS / "only_drop.bpf.o")(wire)
+    return ["true"], None
+
+
+# ---- what is measured
+
+
+def load_list(way, wire, blocked):
+    """Returns the seconds that it took, and the command that prints what is loaded."""
+    with contextlib.nullcontext() if way in (blocklist, firewall) else optional():
+        command, show = way(wire, blocked)
+        began = time.monotonic()
+        run(first(command, CPU), "far")
+        return time.monotonic() - began, show
+
+
+def delivered(wire, family):
+    if family is V4:
+        return wire.snmp("Ip", "InDelivers")
+    return int(re.search(r"^Ip6InDelivers\s+(\d+)$", wire.far("cat /proc/net/snmp6"), re.M)[1])
+
+
+def flood(way, blocked):
+    """Packets a second, once it is certain that what is listed is dropped, and nothing else."""
+    def measure():
+        family = blocked.family
+        with Wire() as wire:
+            if family is V6:
+                wire.enable_ipv6()
+            load_list(way, wire, blocked)
+            frame = syn(8080, v6=family is V6)
+            before = delivered(wire, family)
+            if way is not only_drop:
+                wire.flood(frame, CONTROLS, controls(family))
+                passed = delivered(wire, family) - before
+                if passed != CONTROLS:
+                    raise Wrong(f"of {CONTROLS} packets from addresses that are not listed {passed} got through")
+                before += passed
+            packets, rate = wire.flood(frame, sources=blocked.sources())
+            through = delivered(wire, family) - before
+            if through:
+                raise Wrong(f"of {packets} packets from listed addresses {through} got through")
+        return {"M packets/s": rate / 1e6, "ns a packet": 1e9 / rate if rate else 0}
+    return measure
+
+
+def loading(way, blocked):
+    """Seconds; the first time it is made certain that what is then loaded is the list."""
+    certain = []
+
+    def measure():
+        with Wire() as wire:
+            took, show = load_list(way, wire, blocked)
+            if not certain:
+                said = re.findall(blocked.family.pattern, run(show, "far"))
+                held = sorted(text if "/" in text else f"{text}/{blocked.family.bits}" for text in said)
+                if held != sorted(blocked.text):
+                    raise Wrong(f"it holds {len(held)} prefixes, and they are not the list")
+                certain.append(True)
+        return took
+    return measure
+
+
+def floods(name, way, family, goals={}):
+    return [Row(f"{name}, {size:,}", flood(way, List(family, size)), goals.get(size)) for size in SIZES]
+
+
+def load_rows(family, *ways):
+    return [Row(name, loading(way, List(family, CIDRS)), goal) for name, way, goal in ways]
+
+
+FLAT = {10: 1 / 1.5}  # at most 1.5 times the cost of ten
+
+SECTIONS = [
+    Section("Flood from listed IPv4 addresses", "M packets/s", [
+        *floods("xdp_blocklist", blocklist, V4, FLAT),
+        *floods("xdp_firewall", firewall, V4),
+        *(Row(f"xdp-filter, {size:,} addresses", flood(xdp_filter, List(V4, size, addresses=True)))
+          for size in FILTER_SIZES),
+        *floods("nft set, netdev ingress", nft, V4, {CIDRS: 2.5}),
+        *floods("iptables raw, ipset", ipset, V4),
+        Row("only XDP_DROP: the limit", flood(only_drop, List(V4, CIDRS))),
+    ]),
+    Section("Flood from listed IPv6 addresses", "M packets/s", [
+        *floods("xdp_blocklist", blocklist, V6, FLAT),
+        *floods("xdp_firewall", firewall, V6),
+        Row("only XDP_DROP: the limit", flood(only_drop, List(V6, CIDRS))),
+    ]),
+    Section(f"{CIDRS:,} IPv4 prefixes loaded", "s", load_rows(
+        V4, ("blocklist-load", blocklist, None), ("map-edit load, into fw_block4", firewall, None),
+        ("nft -f", nft, 3), ("ipset restore", ipset, 3)), less=True),
+    Section(f"{CIDRS:,} IPv6 prefixes loaded", "s", load_rows(
+        V6, ("blocklist-load", blocklist, None), ("map-edit load, into fw_block6", firewall, None),
+        ("ipset restore", ipset, 3)), less=True),
+]
