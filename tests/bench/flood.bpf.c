@@ -32,10 +32,18 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, FLOOD_SOURCES);
+	__uint(max_entries, 1 << 20);
 	__type(key, __u32);
 	__type(value, struct in6_addr);
 } sources SEC(".maps");
+
+/* Key: 0; value: the program that each packet is given to, if it is `kept`. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} receiver SEC(".maps");
 
 /* How many addresses are in `sources`. */
 const volatile __u32 listed;
@@ -43,6 +51,8 @@ const volatile __u32 listed;
 const volatile __u32 network, hosts;
 /* Is the frame IPv6? Then some must be listed. */
 const volatile bool v6;
+/* Is it given to `receiver`, and not sent? */
+const volatile bool kept;
 /* The destination port, host byte order; or, at random, it or one of the 1023 after it in steps
  * of 8. */
 const volatile __u16 port;
@@ -62,48 +72,56 @@ static __always_inline __u32 sum_words(__u32 two)
 	return (two & 0xffff) + (two >> 16);
 }
 
-static __always_inline int send_tcp(struct tcphdr *tcp, void *end, __u32 address_sum, __u32 random)
+/* A packet is ready. */
+static __always_inline int send(struct xdp_md *ctx)
 {
-	if ((void *)(tcp + 1) > end)
+	if (kept)
+		bpf_tail_call(ctx, &receiver, 0);
+	return XDP_TX;
+}
+
+static __always_inline int send_tcp(struct xdp_md *ctx, struct tcphdr *tcp, __u32 address_sum,
+				    __u32 random)
+{
+	if ((void *)(tcp + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	/* Pages are used again: what the receiver may have changed in them is set each time. */
 	tcp->source = random;
 	tcp->dest = bpf_htons(spread ? port + (random >> 22) * 8 : port);
 	tcp->check = checksum(tcp_sum + address_sum + tcp->source + tcp->dest);
-	return XDP_TX;
+	return send(ctx);
 }
 
-static __always_inline int send4(struct iphdr *ip, void *end, __be32 address, __u32 random)
+static __always_inline int send4(struct xdp_md *ctx, struct iphdr *ip, __be32 address, __u32 random)
 {
 	__u32 sum = sum_words(address);
 
-	if ((void *)(ip + 1) > end)
+	if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	ip->saddr = address;
 	ip->check = checksum(ip_sum + sum);
 	if (ip->protocol != IPPROTO_TCP)
-		return XDP_TX;
-	return send_tcp((void *)(ip + 1), end, sum, random);
+		return send(ctx);
+	return send_tcp(ctx, (void *)(ip + 1), sum, random);
 }
 
-static __always_inline int send6(struct ipv6hdr *ip, void *end, const struct in6_addr *address,
-				 __u32 random)
+static __always_inline int send6(struct xdp_md *ctx, struct ipv6hdr *ip,
+				 const struct in6_addr *address, __u32 random)
 {
 	__u32 sum = 0;
 
-	if ((void *)(ip + 1) > end)
+	if ((void *)(ip + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	ip->saddr = *address;
 	for (int i = 0; i < 4; i++)
 		sum += sum_words(address->s6_addr32[i]);
-	return send_tcp((void *)(ip + 1), end, sum, random);
+	return send_tcp(ctx, (void *)(ip + 1), sum, random);
 }
 
 SEC("xdp")
 int flood(struct xdp_md *ctx)
 {
-	void *end = (void *)(long)ctx->data_end;
-	struct ethhdr *eth = (void *)(long)ctx->data;
+	void *ip = (void *)(long)ctx->data + sizeof(struct ethhdr);
 	__u32 random = bpf_get_prandom_u32();
 	const struct in6_addr *from;
 	struct flood_sent *so_far;
@@ -122,7 +140,7 @@ int flood(struct xdp_md *ctx)
 	so_far->packets++;
 
 	if (!listed)
-		return send4((void *)(eth + 1), end, network | (random & hosts), random);
+		return send4(ctx, ip, network | (random & hosts), random);
 
 	next = so_far->next;
 	so_far->next = next + 1 < listed ? next + 1 : 0;
@@ -131,8 +149,8 @@ int flood(struct xdp_md *ctx)
 	if (!from) /* never, if so many are listed */
 		return XDP_ABORTED;
 	if (v6)
-		return send6((void *)(eth + 1), end, from, random);
-	return send4((void *)(eth + 1), end, from->s6_addr32[next % 4], random);
+		return send6(ctx, ip, from, random);
+	return send4(ctx, ip, from->s6_addr32[next % 4], random);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-// flood PROG SENT DEV FRAME COUNT MS [SOURCES FILE]: have the kernel run flood.bpf.c, pinned at
-// PROG, on copies of FRAME (in hexadecimal) as if they came in by DEV, and send them as it says;
-// until there were COUNT of them, or MS milliseconds are over. SENT is its map, and so is
-// SOURCES, which FILE is copied to as it is: addresses, four bytes or sixteen each. Prints how
-// many were sent, how many of them were timed, and how many nanoseconds these took. The kernel's
-// own preparations, which may take long on a busy machine, are in none of it.
+// flood PROG SENT DEV FRAME COUNT MS: have the kernel run flood.bpf.c, pinned at PROG, on
+// copies of FRAME (in hexadecimal) as if they came in by DEV, and send them as it says; until
+// there were COUNT of them, or MS milliseconds are over. SENT is its map. Prints how many were
+// sent, how many of them were timed, and how many nanoseconds these took. The kernel's own
+// preparations, which may take long on a busy machine, are in none of it.
 
 #include <bpf/bpf.h>
-#include <fcntl.h>
 #include <linux/bpf.h>
-#include <linux/in6.h>
 #include <net/if.h>
-#include <sys/mman.h>
 #include <sys/time.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -34,20 +29,6 @@ static std::vector<unsigned char> parse_frame(const std::string &hex)
 	return frame;
 }
 
-static void fill_sources(const char *pin, const char *path)
-{
-	constexpr size_t bytes = FLOOD_SOURCES * sizeof(struct in6_addr);
-	Fd map = open_pinned(Kind::Map, pin);
-	Fd file(open(path, O_RDONLY | O_CLOEXEC));
-	void *at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, map.get(), 0);
-
-	if (at == MAP_FAILED)
-		fail(errno, "map " + quote(pin) + " into memory");
-	if (!file || read(file.get(), at, bytes) < 0)
-		fail(errno, "read file " + quote(path));
-	munmap(at, bytes);
-}
-
 // A signal ends bpf_prog_test_run_opts().
 static void end_after(__u64 ms)
 {
@@ -61,17 +42,14 @@ static void end_after(__u64 ms)
 
 static int flood(int argc, char **argv)
 {
-	if (argc != 7 && argc != 9)
-		fail("read the arguments",
-		     "they are not PROG SENT DEV FRAME COUNT MS [SOURCES FILE]");
+	if (argc != 7)
+		fail("read the arguments", "they are not PROG SENT DEV FRAME COUNT MS");
 	Fd prog = open_prog_of_type(argv[1], BPF_PROG_TYPE_XDP);
 	Fd map = open_pinned(Kind::Map, argv[2]);
 	unsigned ifindex = if_nametoindex(argv[3]);
 	if (!ifindex)
 		fail(errno, "find device " + quote(argv[3]));
 	std::vector<unsigned char> frame = parse_frame(argv[4]);
-	if (argc == 9)
-		fill_sources(argv[7], argv[8]);
 
 	struct xdp_md ctx = {};
 	ctx.data_end = frame.size();

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* What flood.bpf.c and flood.cc tell each other. */
+/* What flood.bpf.c tells flood.cc. */
 #pragma once
 
 #include <linux/types.h>
-
-#define FLOOD_SOURCES (1 << 20) /* entries of `sources` */
 
 struct flood_sent {
 	__u64 packets; /* all */

@@ -181,6 +181,19 @@ def echo_request():
     return frame(1, payload[:2] + struct.pack("=H", checksum) + payload[4:])
 
 
+def load_flood(frame, sources=None, **settings):
+    """Load flood.bpf.o, to send this frame. Returns the frame's bytes, and the program's pin."""
+    data, variables = frame
+    variables = variables | settings
+    if sources:
+        variables["listed"] = sources.stat().st_size // (16 if variables["v6"] == "true" else 4)
+    prog = load(OURS / "flood.bpf.o",
+                *(word for name, value in variables.items() for word in ("--set", f"{name}={value}")))
+    if sources:
+        run([OURS / "fill", prog.with_name("sources"), sources])
+    return data, prog
+
+
 # ---- two hosts
 
 
@@ -247,18 +260,11 @@ class Wire:
 
         Returns how many came, and how many a second.
         """
-        data, variables = frame
-        argv = [packets, MS]
-        if sources:
-            variables = variables | {"listed": sources.stat().st_size // (16 if variables["v6"] == "true" else 4)}
-        prog = load(OURS / "flood.bpf.o",
-                    *(word for name, value in variables.items() for word in ("--set", f"{name}={value}")))
-        if sources:
-            argv += [prog.with_name("sources"), sources]
+        data, prog = load_flood(frame, sources)
         before = self.received()
         try:
             said = self.near(
-                first([OURS / "flood", prog, prog.with_name("sent"), "veth0", data.hex(), *argv], CPU))
+                first([OURS / "flood", prog, prog.with_name("sent"), "veth0", data.hex(), packets, MS], CPU))
         except Wrong as why:
             if "no live frames" in str(why):
                 raise Missing("not in this kernel: live frames (Linux 5.18)") from why

@@ -23,19 +23,20 @@ import contextlib
 import dataclasses
 import functools
 import ipaddress
+import itertools
 import pathlib
 import random
 import re
 import socket
 import time
 
-from groups.drop import xdp
-from lab import (BUILD, CIDRS, CONTROLS, CPU, OURS, PINS, SOURCES, Row, Section, Wire, Wrong, first, load, need,
-                 optional, run, syn)
+from groups.programs import DROP, PASS, TX
+from lab import (BUILD, CIDRS, CONTROLS, CPU, OURS, PINS, RUNS, Row, Section, Wire, Wrong, first, load, load_flood, need,
+                 optional, pins, run, syn)
 
 TITLE = f"Block lists of up to {CIDRS:,} prefixes"
 SIZES = sorted({10, max(1, CIDRS // 100), CIDRS}, reverse=True)
-FILTER_SIZES = sorted({10, min(CIDRS, 10_000)}, reverse=True)
+FILTER_SIZES = sorted({min(CIDRS // 2, size) for size in (10, 10_000)}, reverse=True)
 FILES = pathlib.Path("/run/netns/lists")  # on a tmpfs of this run
 
 
@@ -44,18 +45,20 @@ class Family:
     name: str
     inet: int
     bits: int
-    lengths: tuple  # one of them at random is a prefix's
-    within: ipaddress.ip_network  # where the lists are, but for what is spared
+    within: ipaddress.ip_network  # where all addresses are, but for what is spared
     spared: tuple
-    controls: ipaddress.ip_network  # is spared, too
+    lengths: tuple  # one of these, at random, is a prefix's
     pattern: str
 
+    def packed(self, address):
+        return address.to_bytes(self.bits // 8, "big")
 
-V4 = Family("IPv4", socket.AF_INET, 32, (22, 24, 24, 28) + 8 * (32,), ipaddress.ip_network("0.0.0.0/0"),
+
+V4 = Family("IPv4", socket.AF_INET, 32, ipaddress.ip_network("0.0.0.0/0"),
             tuple(map(ipaddress.ip_network, ("0.0.0.0/8", "10.0.0.0/8", "127.0.0.0/8", "224.0.0.0/3"))),
-            SOURCES, r"\d+(?:\.\d+){3}(?:/\d+)?")
-V6 = Family("IPv6", socket.AF_INET6, 128, (32, 48, 48, 56, 64, 64, 64, 128), ipaddress.ip_network("2000::/3"),
-            (), ipaddress.ip_network("2001:db8::/32"), r"[\da-f]+:[\da-f:]+(?:/\d+)?")
+            (22, 24, 24, 28) + 8 * (32,), r"\d+(?:\.\d+){3}(?:/\d+)?")
+V6 = Family("IPv6", socket.AF_INET6, 128, ipaddress.ip_network("2000::/3"), (),
+            (32, 48, 48, 56, 64, 64, 64, 128), r"[\da-f]+:[\da-f:]+(?:/\d+)?")
 
 
 def start(net):
@@ -63,22 +66,27 @@ def start(net):
     return int(net.network_address) >> net.max_prefixlen - net.prefixlen
 
 
+def drawn(family, chosen, bits):
+    """A prefix of so many bits, anywhere that is not spared."""
+    free = bits - family.within.prefixlen
+    while True:
+        prefix = start(family.within) << free | chosen.getrandbits(free)
+        if not any(prefix >> bits - net.prefixlen == start(net) for net in family.spared):
+            return prefix
+
+
 @functools.cache
-def draw(family, count, lengths):
-    """So many prefixes as (address, length), none of which holds another, or makes up one with another."""
+def longest(family):
+    """{length: prefixes}, of which none holds another, or makes up one with another."""
     chosen = random.Random(0)
-    wanted = collections.Counter(chosen.choices(lengths, k=count))
+    wanted = collections.Counter(chosen.choices(family.lengths, k=CIDRS))
     found = {bits: set() for bits in sorted(wanted)}
-    spared = [(net.prefixlen, start(net)) for net in (*family.spared, family.controls)]
     for bits, some in found.items():
-        free = bits - family.within.prefixlen
         while len(some) < wanted[bits]:
-            prefix = start(family.within) << free | chosen.getrandbits(free)
-            if (prefix ^ 1 not in some
-                    and not any(prefix >> bits - n in found[n] for n in found if n < bits)
-                    and not any(prefix >> bits - n == net for n, net in spared)):
+            prefix = drawn(family, chosen, bits)
+            if prefix ^ 1 not in some and not any(prefix >> bits - n in found[n] for n in found if n < bits):
                 some.add(prefix)
-    return sorted((prefix << family.bits - bits, bits) for bits, some in found.items() for prefix in some)
+    return found
 
 
 def written(name, content):
@@ -90,6 +98,17 @@ def written(name, content):
     return path
 
 
+def others(family):
+    """A file of addresses to send from that are in no list."""
+    def content():
+        chosen = random.Random(1)
+        addresses = (drawn(family, chosen, family.bits) for _ in itertools.count())
+        unlisted = (address for address in addresses
+                    if not any(address >> family.bits - bits in some for bits, some in longest(family).items()))
+        return b"".join(map(family.packed, itertools.islice(unlisted, CIDRS)))
+    return written(f"{family.name}-others", content)
+
+
 @dataclasses.dataclass(frozen=True)
 class List:
     """So many prefixes, or addresses only, and files of them."""
@@ -99,17 +118,16 @@ class List:
 
     @functools.cached_property
     def prefixes(self):
-        if self.addresses:
-            return draw(self.family, self.count, (self.family.bits,))
-        longest = draw(self.family, CIDRS, self.family.lengths)
-        return longest if self.count == CIDRS else sorted(random.Random(0).sample(longest, self.count))
-
-    def packed(self, address):
-        return address.to_bytes(self.family.bits // 8, "big")
+        """In order: (address, length)."""
+        size = self.family.bits
+        all_ = sorted((prefix << size - bits, bits) for bits, some in longest(self.family).items() for prefix in some
+                      if bits == size or not self.addresses)
+        return sorted(random.Random(0).sample(all_, self.count))
 
     @functools.cached_property
     def text(self):
-        return [f"{socket.inet_ntop(self.family.inet, self.packed(address))}/{bits}" for address, bits in self.prefixes]
+        return [f"{socket.inet_ntop(self.family.inet, self.family.packed(address))}/{bits}"
+                for address, bits in self.prefixes]
 
     def file(self, suffix, content):
         kind = "addresses" if self.addresses else "prefixes"
@@ -124,37 +142,35 @@ class List:
             chosen = random.Random(0)
             prefixes = self.prefixes * -(-CIDRS // self.count)
             chosen.shuffle(prefixes)
-            return b"".join(self.packed(address | chosen.getrandbits(self.family.bits - bits))
+            return b"".join(self.family.packed(address | chosen.getrandbits(self.family.bits - bits))
                             for address, bits in prefixes[:CIDRS])
         return self.file("sources", content)
-
-
-def controls(family):
-    """Addresses to send from that are in no list."""
-    def content():
-        chosen = random.Random(0)
-        free = family.bits - family.controls.prefixlen
-        return b"".join((start(family.controls) << free | chosen.getrandbits(free)).to_bytes(family.bits // 8, "big")
-                        for _ in range(CONTROLS))
-    return written(f"{family.name}.controls", content)
 
 
 # ---- who drops what a list has: each sets it up without, and returns the command that loads the
 # list, and the one that prints it
 
 
-def blocklist(wire, blocked):
-    prog = load(BUILD / "xdp_blocklist.bpf.o")
-    wire.far(["ip", "link", "set", "veth0", "xdpdrv", "pinned", prog])
+def block_commands(prog, blocked):
     tool = BUILD / "blocklist-load"
     return [tool, prog.parent, blocked.lines()], [tool, "--dump", prog.parent]
 
 
-def firewall(wire, blocked):
-    prog = load(BUILD / "xdp_firewall.bpf.o")
-    wire.far(["ip", "link", "set", "veth0", "xdpdrv", "pinned", prog])
+def fw_block_commands(prog, blocked):
     edit = BUILD / "map-edit", prog.with_name("fw_block4" if blocked.family is V4 else "fw_block6")
     return [*edit, "load", blocked.lines()], [*edit, "show"]
+
+
+BLOCKLIST = BUILD / "xdp_blocklist.bpf.o", block_commands
+FIREWALL = BUILD / "xdp_firewall.bpf.o", fw_block_commands
+
+
+def xdp(obj, commands):
+    def set_up(wire, blocked):
+        prog = load(obj)
+        wire.far(["ip", "link", "set", "veth0", "xdpdrv", "pinned", prog])
+        return commands(prog, blocked)
+    return set_up
 
 
 def nft(wire, blocked):
@@ -187,13 +203,11 @@ def xdp_filter(wire, blocked):
     pin = PINS / "xdp-filter/filter_ipv4"
     update = f"map update pinned {pin} key hex {{}} value hex 01 00 00 00 00 00 00 00\n"
     batch = blocked.file("batch", lambda: "".join(
-        update.format(blocked.packed(address).hex(" ")) for address, _ in blocked.prefixes).encode())
+        update.format(blocked.family.packed(address).hex(" ")) for address, _ in blocked.prefixes).encode())
     return ["bpftool", "batch", "file", batch], None
 
 
-def only_drop(wire, blocked):
-    xdp(OURS / "only_drop.bpf.o")(wire)
-    return ["true"], None
+only_drop = xdp(OURS / "only_drop.bpf.o", lambda prog, blocked: (["true"], None))
 
 
 # ---- what is measured
@@ -201,7 +215,7 @@ def only_drop(wire, blocked):
 
 def load_list(way, wire, blocked):
     """Returns the seconds that it took, and the command that prints what is loaded."""
-    with contextlib.nullcontext() if way in (blocklist, firewall) else optional():
+    with optional() if way in (nft, ipset, xdp_filter) else contextlib.nullcontext():
         command, show = way(wire, blocked)
         began = time.monotonic()
         run(first(command, CPU), "far")
@@ -225,7 +239,7 @@ def flood(way, blocked):
             frame = syn(8080, v6=family is V6)
             before = delivered(wire, family)
             if way is not only_drop:
-                wire.flood(frame, CONTROLS, controls(family))
+                wire.flood(frame, CONTROLS, others(family))
                 passed = delivered(wire, family) - before
                 if passed != CONTROLS:
                     raise Wrong(f"of {CONTROLS} packets from addresses that are not listed {passed} got through")
@@ -234,7 +248,33 @@ def flood(way, blocked):
             through = delivered(wire, family) - before
             if through:
                 raise Wrong(f"of {packets} packets from listed addresses {through} got through")
-        return {"M packets/s": rate / 1e6, "ns a packet": 1e9 / rate if rate else 0}
+        return {"M packets/s": rate / 1e6, "ns": 1e9 / rate if rate else 0}
+    return measure
+
+
+def cost(prog, blocked, sources, verdict):
+    """What a packet costs alone, once the last one has got this verdict."""
+    data, generator = load_flood(syn(8080, v6=blocked.family is V6), sources, kept="true")
+    if prog:
+        run(["bpftool", "map", "update", "pinned", generator.with_name("receiver"), *"key 0 0 0 0 value pinned".split(), prog])
+    got, ns, _ = run(first([OURS / "runs", generator, data.hex(), RUNS], CPU)).split()
+    if int(got) != verdict:
+        raise Wrong(f"the verdict is {got}, not {verdict}")
+    return float(ns)
+
+
+def alone(program, blocked):
+    """What it costs to run the program on a packet that is not listed, and on one that is."""
+    def measure():
+        with pins():
+            if not program:
+                return {"ns": cost(None, blocked, others(blocked.family), TX),
+                        "ns, listed": cost(None, blocked, blocked.sources(), TX)}
+            obj, commands = program
+            prog = load(obj)
+            run(commands(prog, blocked)[0])
+            return {"ns": cost(prog, blocked, others(blocked.family), PASS),
+                    "ns, listed": cost(prog, blocked, blocked.sources(), DROP)}
     return measure
 
 
@@ -255,35 +295,46 @@ def loading(way, blocked):
     return measure
 
 
-def floods(name, way, family, goals={}):
-    return [Row(f"{name}, {size:,}", flood(way, List(family, size)), goals.get(size)) for size in SIZES]
+def rows(name, measure, way, family, goals={}):
+    return [Row(f"{name}, {size:,}", measure(way, List(family, size)), goals.get(size)) for size in SIZES]
 
 
-def load_rows(family, *ways):
-    return [Row(name, loading(way, List(family, CIDRS)), goal) for name, way, goal in ways]
+FLAT = {10: 0.667}  # at most 1.5 times the cost of ten
 
 
-FLAT = {10: 1 / 1.5}  # at most 1.5 times the cost of ten
+def floods(family, *more):
+    return Section(f"Flood from listed {family.name} addresses", "M packets/s", [
+        *rows("xdp_blocklist", flood, xdp(*BLOCKLIST), family, FLAT),
+        *rows("xdp_firewall", flood, xdp(*FIREWALL), family),
+        *more,
+        Row("only XDP_DROP: the limit", flood(only_drop, List(family, CIDRS))),
+    ])
+
+
+def programs(family):
+    return Section(f"From {family.name} addresses, BPF_PROG_TEST_RUN", "ns", [
+        *rows("xdp_blocklist", alone, BLOCKLIST, family, FLAT),
+        *rows("xdp_firewall", alone, FIREWALL, family),
+        Row("none: only the addresses", alone(None, List(family, CIDRS))),
+    ], less=True)
+
+
+def loads(family, *ways):
+    return Section(f"{CIDRS:,} {family.name} prefixes loaded", "s", [
+        Row(name, loading(way, List(family, CIDRS)), goal) for name, way, goal in (
+            ("blocklist-load", xdp(*BLOCKLIST), None), ("map-edit load, of xdp_firewall", xdp(*FIREWALL), None), *ways)
+    ], less=True)
+
 
 SECTIONS = [
-    Section("Flood from listed IPv4 addresses", "M packets/s", [
-        *floods("xdp_blocklist", blocklist, V4, FLAT),
-        *floods("xdp_firewall", firewall, V4),
-        *(Row(f"xdp-filter, {size:,} addresses", flood(xdp_filter, List(V4, size, addresses=True)))
-          for size in FILTER_SIZES),
-        *floods("nft set, netdev ingress", nft, V4, {CIDRS: 2.5}),
-        *floods("iptables raw, ipset", ipset, V4),
-        Row("only XDP_DROP: the limit", flood(only_drop, List(V4, CIDRS))),
-    ]),
-    Section("Flood from listed IPv6 addresses", "M packets/s", [
-        *floods("xdp_blocklist", blocklist, V6, FLAT),
-        *floods("xdp_firewall", firewall, V6),
-        Row("only XDP_DROP: the limit", flood(only_drop, List(V6, CIDRS))),
-    ]),
-    Section(f"{CIDRS:,} IPv4 prefixes loaded", "s", load_rows(
-        V4, ("blocklist-load", blocklist, None), ("map-edit load, into fw_block4", firewall, None),
-        ("nft -f", nft, 3), ("ipset restore", ipset, 3)), less=True),
-    Section(f"{CIDRS:,} IPv6 prefixes loaded", "s", load_rows(
-        V6, ("blocklist-load", blocklist, None), ("map-edit load, into fw_block6", firewall, None),
-        ("ipset restore", ipset, 3)), less=True),
+    floods(V4,
+           *(Row(f"xdp-filter, {size:,} addresses", flood(xdp_filter, List(V4, size, addresses=True)))
+             for size in FILTER_SIZES),
+           *rows("nft set, netdev ingress", flood, nft, V4, {CIDRS: 2.5}),
+           *rows("iptables raw, ipset", flood, ipset, V4)),
+    floods(V6),
+    programs(V4),
+    programs(V6),
+    loads(V4, ("nft -f", nft, 3), ("ipset restore", ipset, 3)),
+    loads(V6, ("ipset restore", ipset, 3)),
 ]

@@ -8,7 +8,7 @@ import struct
 from lab import BUILD, CPU, OURS, RUNS, Missing, Row, Section, Wrong, first, load, pins, run
 
 TITLE = "What each program costs by itself"
-DROP, PASS = 1, 2  # enum xdp_action
+DROP, PASS, TX = 1, 2, 3  # enum xdp_action
 SK_DROP, SK_PASS = 0, 1  # enum sk_action
 
 
