@@ -13,7 +13,7 @@ test='bats clang-19 ethtool git libxdp1 mandoc openssh-client python3-scapy stra
 vm='busybox-static cpio e2fsprogs kmod mmdebstrap openssh-client qemu-system-x86 qemu-utils
 	xz-utils zstd'
 vagrant='slirp4netns'
-bench='ethtool gnuplot-nox iptables nftables valgrind xdp-tools'
+bench='ethtool gnuplot-nox ipset iptables nftables valgrind xdp-tools'
 lint='clang-format clang-tidy shellcheck mandoc git vagrant vagrant-libvirt'
 
 # die TEXT: why it failed, in one line.

@@ -202,7 +202,11 @@ class Wire:
 
     Frames are taken at the far end by NAPI, as from a network card; what comes back is dropped
     at the near end. What is set up on them, and all that is pinned meanwhile, ends with them.
+    IPv6 has only the far one, if it is asked for: so nothing is sent to it but floods.
     """
+
+    def __init__(self, v6=False):
+        self.v6 = v6
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -232,13 +236,11 @@ class Wire:
                 route add default via {ADDRESS[other]}
                 """)
         run("ethtool -K veth0 gro on", "far")
+        if self.v6:
+            with optional():
+                run("sysctl -qw net.ipv6.conf.veth0.disable_ipv6=0", "far")
+                run(f"ip -n far address add {FAR6}/64 dev veth0 nodad")
         self.near(["ip", "link", "set", "veth0", "xdpdrv", "obj", OURS / "only_drop.bpf.o", "sec", "xdp"])
-
-    def enable_ipv6(self):
-        """At the far host, which alone has an address: nothing is sent but floods."""
-        with optional():
-            run("sysctl -qw net.ipv6.conf.veth0.disable_ipv6=0", "far")
-            run(f"ip -n far address add {FAR6}/64 dev veth0 nodad")
 
     def far(self, command, stdin=None):
         return run(command, "far", stdin)
