@@ -37,7 +37,7 @@ nothing_left() {
 import os
 groups = [name[:-3] for name in sorted(os.listdir(os.path.dirname(sys.argv[1]) + "/../tests/bench/groups")) if name.endswith(".py")]
 assert [group["name"] for group in bench["groups"]] == groups != [], groups
-for key in "machine cores kernel clang ip bpftool libbpf nft iptables xdp-tools".split():
+for key in "machine cores kernel clang ip bpftool libbpf nft iptables ipset xdp-tools".split():
     assert bench["head"][key], key
 for row in rows:
     if "note" in row:
@@ -100,12 +100,14 @@ assert compared >= 2 or all("note" in row for row in rows), rows'
 	local dir=$BATS_TEST_TMPDIR/bin
 	requires root
 	mkdir "$dir"
-	find /usr/bin /usr/sbin -maxdepth 1 ! -name nft ! -name iptables ! -name xdp-filter ! -name gnuplot \
-		-exec ln -sf -t "$dir" {} +
+	find /usr/bin /usr/sbin -maxdepth 1 ! -name nft ! -name iptables ! -name ipset ! -name xdp-filter \
+		! -name gnuplot -exec ln -sf -t "$dir" {} +
 	run -0 --separate-stderr env PATH="$dir" make -C "$HOOKSET_ROOT" bench GROUP=drop ROUNDS=1
 	[ "$(grep -cE '^\| (nft|iptables|xdp-filter)[^|]*\| missing: (nftables|iptables|xdp-tools) +\|' <<<"$output")" -eq 6 ]
 	[[ $output == *"nft missing"*"No plot: gnuplot is missing (package gnuplot-nox)."* ]]
 	[[ $output == *"| xdp_drop.o, native "* ]]
+	run -0 --separate-stderr env PATH="$dir" make -C "$HOOKSET_ROOT" bench GROUP=lists ROUNDS=1 ROWS=ipset
+	[ "$(grep -cE '^\| (iptables raw, ipset|ipset restore)[^|]*\| missing: ipset +\|' <<<"$output")" -eq 5 ]
 }
 
 @test "bench: a filter that does not filter, or filters too much, fails its row" {
@@ -123,6 +125,27 @@ assert compared >= 2 or all("note" in row for row in rows), rows'
 		xdp_pass*) [[ $row =~ "of "([0-9]+)" packets to port 8080 "([0-9]+)" got through"$ ]] ;;
 		*) [[ $row == *"of 1000 packets to port 8081 0 got through" ]] ;;
 		esac
+	done
+}
+
+@test "bench: a list that is not loaded, or drops too much, fails its rows" {
+	local what row flood verdict right=$BATS_TEST_TMPDIR/right
+	requires root
+	row="xdp_blocklist, $CIDRS"
+	mkdir "$right"
+	for what in xdp_blocklist.bpf.o bench/only_drop.bpf.o; do
+		case $what in
+		xdp_blocklist*) flood='of ([0-9]+) packets from listed addresses \1 got through' verdict='2, not 1' ;;
+		*) flood='of [0-9]+ packets from addresses that are not listed 0 got through' verdict='1, not 2' ;;
+		esac
+		cp -t "$right" "$HOOKSET_BUILD/blocklist-load" "$HOOKSET_BUILD/xdp_blocklist.bpf.o"
+		cp "$(type -P true)" "$HOOKSET_BUILD/blocklist-load"
+		[ "$what" = xdp_blocklist.bpf.o ] || cp "$HOOKSET_BUILD/$what" "$HOOKSET_BUILD/xdp_blocklist.bpf.o"
+		run --separate-stderr env ROUNDS=1 ROWS="$row" "$HOOKSET_ROOT/tests/bench/run" lists
+		cp -t "$HOOKSET_BUILD" "$right"/*
+		[ "$status" -eq 1 ]
+		[ "$(grep -cE "^$row: FAILED: $flood$|^\| $row +\| not in this kernel: live frames" <<<"$output")" -eq 2 ]
+		[ "$(grep -cE "^\| $row +\| FAILED: the verdict is $verdict +\|" <<<"$output")" -eq 2 ]
 	done
 }
 
