@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * xdp_blocklist: drop what comes from a listed address, IPv4 or IPv6, at a
- * cost that does not depend on how many are listed. blocklist-load makes the
- * list, an array of its own, and puts it into the slot of `blocklist`: what a
- * packet meets is one list, whole, or, before there is any, none. block_stats
- * counts what was dropped.
+ * xdp_blocklist: drop what comes from a listed address, IPv4 or IPv6, with as
+ * many look-ups, however many are listed. blocklist-load makes the list, an
+ * array of its own, and puts it into the slot of `blocklist`: what a packet
+ * meets is one list, whole, or, before there is any, none. block_stats counts
+ * what was dropped.
  *
  * What is not IP or cannot be parsed is passed on. Neighbour discovery is
  * dropped like anything else that comes from a listed address.
