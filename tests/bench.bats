@@ -107,7 +107,7 @@ assert compared >= 2 or all("note" in row for row in rows), rows'
 	[[ $output == *"nft missing"*"No plot: gnuplot is missing (package gnuplot-nox)."* ]]
 	[[ $output == *"| xdp_drop.o, native "* ]]
 	run -0 --separate-stderr env PATH="$dir" make -C "$HOOKSET_ROOT" bench GROUP=lists ROUNDS=1 ROWS=ipset
-	[ "$(grep -cE '^\| (iptables raw, ipset|ipset restore)[^|]*\| missing: ipset +\|' <<<"$output")" -eq 5 ]
+	[ "$(grep -cE '^\| (iptables raw, ipset|ipset restore)[^|]*\| missing: ipset +\|' <<<"$output")" -eq 6 ]
 }
 
 @test "bench: a filter that does not filter, or filters too much, fails its row" {
