@@ -644,8 +644,8 @@ load_in_turn() {
 		until [[ ${#seen} -ge 40 && $seen == *1* && $seen == *2* ]]; do
 			now=$(blocklist-load --dump "$BPFFS/dir")
 			case $now in
-			"$ONE") seen+=1 ;;
-			"$TWO") seen+=2 ;;
+			"$ONE") seen+="1" ;;
+			"$TWO") seen+="2" ;;
 			*) false ;;
 			esac
 			[ ${#seen} -lt 1000 ]

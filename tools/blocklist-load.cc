@@ -592,13 +592,10 @@ static __u32 fill_many(struct block_many &many, Cells cells, __u32 first, const 
 	__u32 count = 0;
 	__u32 number = 0;
 
-	auto span = [&](__u32 i) -> struct block_span &
-	{
-		return cells[first + i / 8].span[i % 8];
-	};
+	auto span = [&](__u32 i) { return &cells[first + i / 8].span[i % 8]; };
 	auto add = [&](V6::Address at, const struct block_key &key) {
 		for (; number < std::min<__u64>(spans.number(at), spans.count - 1); number++)
-			span(number).to = span(number + 1).from = count;
+			span(number)->to = span(number + 1)->from = count;
 		cells[keys + count / 4].key[count % 4] = key;
 		count++;
 	};
@@ -609,7 +606,7 @@ static __u32 fill_many(struct block_many &many, Cells cells, __u32 first, const 
 		add(part.first, key_of(part.first));
 		add(part.last + 1, key_behind(part.last));
 	}
-	span(number).to = count;
+	span(number)->to = count;
 	return keys + (count + 3) / 4 - first;
 }
 

@@ -655,8 +655,11 @@ static bool take_ip4(std::string_view &text, Out out)
 	for (int i = 0; i < 4; i++) {
 		unsigned value = 0;
 
-		if (i && (at == end || *at++ != '.'))
-			return false;
+		if (i) {
+			if (at == end || *at != '.')
+				return false;
+			at++;
+		}
 		const char *first = at;
 		while (at != end && is_digit(*at) && at - first < 4)
 			value = value * 10 + (*at++ - '0');
