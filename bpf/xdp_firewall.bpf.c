@@ -222,11 +222,12 @@ struct packet {
 	__u8 flags; /* of TCP; 0 if they are cut off */
 };
 
-static __always_inline void count(struct fw_count *c, const struct packet *p)
-{
-	__sync_fetch_and_add(&c->packets, 1);
-	__sync_fetch_and_add(&c->bytes, p->len);
-}
+/* In an entry of any map that has counters. */
+#define count(entry, p)                                                                            \
+	do {                                                                                       \
+		__sync_fetch_and_add(&(entry)->packets, 1);                                        \
+		__sync_fetch_and_add(&(entry)->bytes, (p)->len);                                   \
+	} while (0)
 
 /* Its ports and flags. */
 static __always_inline int take_tcp(struct cursor *c, struct packet *p)
@@ -323,8 +324,7 @@ static __always_inline bool is_banned(const struct packet *p)
 	if (fw_boot && ban->expires &&
 	    fw_boot + bpf_ktime_get_boot_ns() / NSEC_PER_SEC >= ban->expires)
 		return false;
-	__sync_fetch_and_add(&ban->packets, 1);
-	__sync_fetch_and_add(&ban->bytes, p->len);
+	count(ban, p);
 	return true;
 }
 
@@ -373,8 +373,7 @@ static __always_inline bool is_over(struct fw_rate *rate, const struct packet *p
 	}
 	if (!is_empty(&source->ready, pps, burst))
 		return false;
-	__sync_fetch_and_add(&rate->packets, 1);
-	__sync_fetch_and_add(&rate->bytes, p->len);
+	count(rate, p);
 	return true;
 }
 
@@ -556,8 +555,7 @@ static __always_inline enum fw_stats judge(const struct packet *p, bool v6)
 	if (fw_rules) {
 		said = find_rule(p, v6);
 		if (said) {
-			__sync_fetch_and_add(&said->packets, 1);
-			__sync_fetch_and_add(&said->bytes, p->len);
+			count(said, p);
 			return said->verdict == pass ? ruled_in : ruled_out;
 		}
 	}

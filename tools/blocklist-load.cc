@@ -822,26 +822,16 @@ static Fd open_list(const Fd &outer, Room &room)
 
 // ---- load, check
 
-class Clock
-{
-public:
-	long long milliseconds() const
-	{
-		return std::chrono::duration_cast<std::chrono::milliseconds>(
-			       std::chrono::steady_clock::now() - start_)
-			.count();
-	}
+using Clock = std::chrono::steady_clock;
 
-private:
-	std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
-static void report(const List &list, const Layout &layout, const Clock &clock, const Options &o)
+static void report(const List &list, const Layout &layout, Clock::time_point began,
+		   const Options &o)
 {
 	size_t v4 = count_cidrs(list.v4);
 	size_t v6 = count_cidrs(list.v6);
 	size_t bytes = layout.cells * BLOCK_CELL_BYTES;
-	long long ms = clock.milliseconds();
+	auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
+	long long ms = took.count();
 
 	if (o.json) {
 		nlohmann::ordered_json json = {
@@ -862,7 +852,7 @@ static void report(const List &list, const Layout &layout, const Clock &clock, c
 static void load(const Options &o)
 {
 	bool check = o.verb == Options::Verb::Check;
-	Clock clock;
+	auto began = Clock::now();
 	List list;
 	Fd outer;
 
@@ -889,7 +879,7 @@ static void load(const Options &o)
 		fill(mapping.cells(), layout, list);
 		put_in_force(outer, map, o.dir);
 	}
-	report(list, layout, clock, o);
+	report(list, layout, began, o);
 }
 
 // ---- dump

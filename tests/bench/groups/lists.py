@@ -38,8 +38,8 @@ import socket
 import time
 
 from groups.programs import DROP, PASS, TX
-from lab import (BUILD, CIDRS, CONTROLS, CPU, OURS, PINS, RUNS, Row, Section, Wire, Wrong, first, load, load_flood, need,
-                 optional, pins, run, syn)
+from lab import (BUILD, CIDRS, CONTROLS, CPU, OURS, PACKETS, PINS, RUNS, Row, Section, Wire, Wrong, first, load,
+                 load_flood, need, optional, pins, run, syn)
 
 TITLE = f"Block lists of up to {CIDRS:,} prefixes"
 SIZES = sorted({10, max(1, CIDRS // 100), CIDRS}, reverse=True)
@@ -252,26 +252,32 @@ def delivered(wire, family):
     return int(re.search(r"^Ip6InDelivers\s+(\d+)$", wire.far("cat /proc/net/snmp6"), re.M)[1])
 
 
+def send(wire, family, sources, packets=PACKETS):
+    """How many packets from these sources came, how many were delivered, and how many came a second."""
+    before = delivered(wire, family)
+    came, rate = wire.flood(syn(8080, v6=family is V6), packets, sources)
+    return came, delivered(wire, family) - before, rate
+
+
+def speed(rate):
+    return {"M packets/s": rate / 1e6, "ns": 1e9 / rate if rate else 0}
+
+
 def flood(way, blocked):
     """Packets a second that are dropped, once it is certain that all are, and only those."""
     family = blocked.family
-    frame = syn(8080, v6=family is V6)
 
     def measure():
         with Wire(v6=family is V6) as wire:
             load_list(way, wire, blocked)
-            before = delivered(wire, family)
             if way is not only_drop:
-                packets, _ = wire.flood(frame, CONTROLS, others(family))
-                passed = delivered(wire, family) - before
+                packets, passed, _ = send(wire, family, others(family), CONTROLS)
                 if passed != packets:
                     raise Wrong(f"of {packets} packets from addresses that are not listed {passed} got through")
-                before += passed
-            packets, rate = wire.flood(frame, sources=blocked.sources())
-            through = delivered(wire, family) - before
+            packets, through, rate = send(wire, family, blocked.sources())
             if through:
                 raise Wrong(f"of {packets} packets from listed addresses {through} got through")
-        return {"M packets/s": rate / 1e6, "ns": 1e9 / rate if rate else 0}
+        return speed(rate)
     return measure
 
 
@@ -282,12 +288,10 @@ def flood_from_anywhere(way, blocked):
     def measure():
         with Wire(v6=family is V6) as wire:
             load_list(way, wire, blocked)
-            before = delivered(wire, family)
-            packets, rate = wire.flood(syn(8080, v6=family is V6), sources=anywhere(family))
-            passed = delivered(wire, family) - before
+            packets, passed, rate = send(wire, family, anywhere(family))
             if abs(passed - packets * blocked.unlisted) > packets / 100:
                 raise Wrong(f"of {packets} packets {passed} got through, and not {blocked.unlisted:.2%}")
-        return {"M packets/s": rate / 1e6, "ns": 1e9 / rate if rate else 0}
+        return speed(rate)
     return measure
 
 
