@@ -19,7 +19,7 @@ LDFLAGS    ?= -s
 LDFLAGS    += -Wl,--gc-sections -Wl,--as-needed
 # Half a millisecond of each start goes into loading libstdc++; what is used of it is small.
 LDFLAGS    += -static-libstdc++ -static-libgcc
-LDLIBS     := -lbpf -lz
+LDLIBS     := -lbpf -lelf -lz
 
 OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c))
 TOOLS   := $(patsubst tools/%.cc,build/%,$(wildcard tools/*.cc))
@@ -27,7 +27,8 @@ LIB     := $(patsubst tools/lib/%.cc,build/obj/lib/%.o,$(wildcard tools/lib/*.cc
 FIXTURES := $(patsubst tests/fixtures/%.cc,build/obj/tests/%,$(wildcard tests/fixtures/*.cc))
 BENCH   := $(patsubst tests/bench/%.bpf.c,build/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
 	   $(patsubst tests/bench/%.cc,build/bench/%,$(wildcard tests/bench/*.cc))
-MAN     := $(wildcard tools/man/*.8)
+MAN7    := $(wildcard tools/man/*.7)
+MAN8    := $(wildcard tools/man/*.8)
 UNITS   := $(wildcard tools/systemd/*.service)
 COMPLETIONS := $(PREFIX)/share/bash-completion/completions
 
@@ -70,7 +71,11 @@ build/obj/lib.a: $(LIB)
 	$(call msg,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-build/%: build/obj/%.o build/obj/lib.a
+# A tool is tools/NAME.cc; what it works on, where it has outgrown one file, is in tools/NAME/.
+parts = $(patsubst tools/%.cc,build/obj/%.o,$(wildcard tools/$(1)/*.cc))
+
+.SECONDEXPANSION:
+build/%: build/obj/%.o $$(call parts,$$*) build/obj/lib.a
 	$(call msg,LINK,$@)
 	$(Q)$(CXX) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
@@ -96,7 +101,7 @@ build/bench/%: tests/bench/%.cc build/obj/lib.a
 	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -MF build/obj/bench/$*.d $(LDFLAGS) \
 		$(filter-out %.h,$^) $(LDLIBS) -o $@
 
--include $(wildcard build/obj/*.d build/obj/lib/*.d build/obj/bench/*.d)
+-include $(wildcard build/obj/*.d build/obj/*/*.d)
 
 ## What needs root says so. Each of the following installs what it lacks first.
 deps:
@@ -142,10 +147,12 @@ format:
 	$(Q)clang-format -i $$(git ls-files '*.c' '*.h' '*.cc')
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/hookset $(DESTDIR)$(PREFIX)/share/man/man8
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/hookset
+	install -d $(DESTDIR)$(PREFIX)/share/man/man7 $(DESTDIR)$(PREFIX)/share/man/man8
 	install $(TOOLS) $(DESTDIR)$(PREFIX)/sbin
 	install -m 644 $(OBJECTS) $(DESTDIR)$(PREFIX)/lib/hookset
-	install -m 644 $(MAN) $(DESTDIR)$(PREFIX)/share/man/man8
+	$(if $(MAN7),install -m 644 $(MAN7) $(DESTDIR)$(PREFIX)/share/man/man7)
+	install -m 644 $(MAN8) $(DESTDIR)$(PREFIX)/share/man/man8
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	for unit in $(notdir $(UNITS)); do \
 		sed 's|/usr/local/|$(PREFIX)/|g' "tools/systemd/$$unit" \
@@ -158,7 +165,8 @@ install: all
 
 uninstall:
 	cd $(DESTDIR)$(PREFIX)/sbin && rm -f $(notdir $(TOOLS))
-	cd $(DESTDIR)$(PREFIX)/share/man/man8 && rm -f $(notdir $(MAN))
+	cd $(DESTDIR)$(PREFIX)/share/man/man7 && rm -f $(notdir $(MAN7))
+	cd $(DESTDIR)$(PREFIX)/share/man/man8 && rm -f $(notdir $(MAN8))
 	cd $(DESTDIR)$(COMPLETIONS) && rm -f $(notdir $(TOOLS))
 	cd $(DESTDIR)$(PREFIX)/lib/systemd/system && rm -f $(notdir $(UNITS))
 	rm -rf $(DESTDIR)$(PREFIX)/lib/hookset
@@ -172,7 +180,7 @@ help:
 	@echo 'make CLANG=X      the same by another compiler: clang-19, or bpf-gcc from GCC 14 on'
 	@echo 'make deps         install what building, demo, tests and lint need (root)'
 	@echo 'make demo         play the walkthroughs of vagrant/ and show their proofs (root)'
-	@echo 'make test         run the test suite; TESTS="tests/NAME.bats ..." for some (root)'
+	@echo 'make test         run the test suite; TESTS="tests/tools/NAME.bats ..." for some (root)'
 	@echo 'make bench        measure the kit beside what else there is; GROUP="drop ..." for some,'
 	@echo '                  ROUNDS=N for more or fewer than 5; build/bench.json has all of it (root)'
 	@echo 'make bench-deps   install what it compares with (root)'

@@ -4,10 +4,10 @@
 # and bpftool: each of them loads, and does what it should.
 # shellcheck disable=SC2154,SC2317 # netns sets names; functions are given to for_each
 
-load ../helpers
+load ../lib/helpers
 
-PACKETS=$BATS_TEST_DIRNAME/../packets.py
-TABLES=$BATS_TEST_DIRNAME/../packets
+PACKETS=$BATS_TEST_DIRNAME/../objects/packets.py
+TABLES=$BATS_TEST_DIRNAME/../objects/packets
 
 setup_file() {
 	[ -d "${HOOKSET_OBJECTS-}" ] || {

@@ -3,7 +3,7 @@
 # Values by type, tools/lib/value: text to bytes and back. What the bytes should be, Python says.
 # shellcheck disable=SC2016 # what make is to expand
 
-load helpers
+load ../lib/helpers
 
 setup_file() {
 	OBJ=$BATS_FILE_TMPDIR/value.o

@@ -3,9 +3,9 @@
 # shellcheck disable=SC2154 # bats sets stderr and stderr_lines
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 
-load helpers
+load ../lib/helpers
 
-BLOCKLIST=$BATS_TEST_DIRNAME/blocklist.py
+BLOCKLIST=$BATS_TEST_DIRNAME/../objects/blocklist.py
 
 # load_blocklist: the program and its maps, each under its name, in $BPFFS/dir.
 load_blocklist() {

@@ -48,7 +48,7 @@ setup_suite() {
 	HOOKSET_BUILD=$HOOKSET_ROOT/build
 	mkdir "$HOOKSET_ROOT"
 	# build/vm is the cache of `make vmtest`: gigabytes, and nothing to these tests.
-	tar -C "$BATS_TEST_DIRNAME/.." --exclude=./build/vm -cf - . | tar -C "$HOOKSET_ROOT" -xf -
+	tar -C "$(dirname "${BASH_SOURCE[0]}")/../.." --exclude=./build/vm -cf - . | tar -C "$HOOKSET_ROOT" -xf -
 	chmod -R go+rX "$HOOKSET_ROOT"
 	HOOKSET_SUITE=$(head -c 8 /dev/urandom | od -An -tx8 | tr -d ' ')
 	export HOOKSET_ROOT HOOKSET_BUILD HOOKSET_SUITE PATH="$HOOKSET_BUILD:$PATH"

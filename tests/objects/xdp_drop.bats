@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # shellcheck disable=SC2154 # netns and two_hosts set the names they are given
 
-load helpers
+load ../lib/helpers
 
 PACKETS=$BATS_TEST_DIRNAME/packets.py
 TABLE=$BATS_TEST_DIRNAME/packets/tcp.table
@@ -71,7 +71,7 @@ table_hosts() {
 # fixture NAME: build tests/fixtures/NAME.c as $BATS_TEST_TMPDIR/NAME.o.
 fixture() {
 	clang -g -O2 -target bpf -idirafter "/usr/include/$(uname -m)-linux-gnu" \
-		-c "$BATS_TEST_DIRNAME/fixtures/$1.c" -o "$BATS_TEST_TMPDIR/$1.o"
+		-c "$BATS_TEST_DIRNAME/../fixtures/$1.c" -o "$BATS_TEST_TMPDIR/$1.o"
 }
 
 # walkthrough OBJECT SECTION: seed 000, on lo. hello does not show up while the program is there.

@@ -4,7 +4,7 @@
 # without: $BATS_FILE_TMPDIR/CLANG/build and CLANG-stripped/build hold them.
 # shellcheck disable=SC2317 # functions that are given to for_each and loaded
 
-load helpers
+load ../lib/helpers
 
 # The clangs found, each once, though it may have several names.
 clangs() {
@@ -20,7 +20,7 @@ setup_file() {
 	for clang in $(clangs); do
 		tree=$BATS_FILE_TMPDIR/$clang
 		mkdir -p "$tree" "$tree-stripped/build"
-		cp -r "$BATS_TEST_DIRNAME/../Makefile" "$BATS_TEST_DIRNAME/../bpf" "$tree"
+		cp -r "$BATS_TEST_DIRNAME/../../Makefile" "$BATS_TEST_DIRNAME/../../bpf" "$tree"
 		make -C "$tree" CLANG="$clang" WERROR=-Werror all
 		for object in "$tree"/build/*.o; do
 			llvm-strip -g "$object" -o "$tree-stripped/build/${object##*/}"

@@ -4,7 +4,7 @@
 # nobody does. Answers are "NAME hello|PORT": NAME is the server's own, PORT
 # where the answer came from; "refused" is a RST or an ICMP port unreachable.
 
-load helpers
+load ../lib/helpers
 ns='' near='' far='' # by netns()
 
 # dispatch NETNS: echo_dispatch is attached there; nothing is open yet.

@@ -3,7 +3,7 @@
 # sk-lookup-attach: attach, swap, refuse. The machine's own network namespace is
 # never attached to: each test makes its own.
 
-load helpers
+load ../lib/helpers
 ns='' other='' # by netns()
 
 # Two sk_lookup programs that share their maps: $BPFFS/one and $BPFFS/two.

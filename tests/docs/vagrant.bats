@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # vagrant/provision.sh, as the Vagrantfile calls it and as make does.
 
-load helpers
+load ../lib/helpers
 
 # machine COMMAND...: run it where there are an eth1 and an /etc that end with it.
 machine() {

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # shellcheck disable=SC2154 # two_hosts sets the names it is given
 
-load helpers
+load ../lib/helpers
 
 PACKETS=$BATS_TEST_DIRNAME/packets.py
 BLOCKLIST=$BATS_TEST_DIRNAME/blocklist.py

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # sockmap-update: each way to name a socket, each kind of map, each error.
 
-load helpers
+load ../lib/helpers
 ns='' other='' # by netns()
 
 # create_map NAME TYPE KEY_SIZE VALUE_SIZE ENTRIES: pinned at $BPFFS/NAME.

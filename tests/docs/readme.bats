@@ -5,9 +5,9 @@
 # out. The walkthroughs' commands are all played: see walkthroughs.bats.
 # shellcheck disable=SC2016,SC2154 # awk and sh expand them; netns names its variable
 
-load helpers
+load ../lib/helpers
 
-README=$BATS_TEST_DIRNAME/../README.md
+README=$BATS_TEST_DIRNAME/../../README.md
 
 # Those that take long have targets of their own, which are tests themselves.
 SLOW=("make vmtest" "make vmtest FRESH=1" "make distrotest" "make vagrant-test" "make bench" "make bench-deps"
@@ -83,7 +83,7 @@ commands() {
 	requires root cmd:clang-tidy cmd:shellcheck cmd:vagrant # else it would install them
 	# Not those of the suite that runs this.
 	run -0 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-		sudo make -C "$HOOKSET_ROOT" test TESTS=tests/xdp_pass.bats
+		sudo make -C "$HOOKSET_ROOT" test TESTS=tests/objects/xdp_pass.bats
 	[[ $output == *" passed, 0 failed, 0 skipped"* ]]
 }
 

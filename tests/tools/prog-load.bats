@@ -5,10 +5,10 @@
 # shellcheck disable=SC2016 # what make is to expand
 # shellcheck disable=SC2317 # functions that are given to poll
 
-load helpers
+load ../lib/helpers
 
-PACKETS=$BATS_TEST_DIRNAME/packets.py
-TABLE=$BATS_TEST_DIRNAME/packets/tcp.table
+PACKETS=$BATS_TEST_DIRNAME/../objects/packets.py
+TABLE=$BATS_TEST_DIRNAME/../objects/packets/tcp.table
 
 setup_file() {
 	object text text

@@ -3,7 +3,7 @@
 # What all helpers have in common: usage, exit status, messages, what they need.
 # shellcheck disable=SC2034 # misuse() reads TOOL
 
-load helpers
+load ../lib/helpers
 
 # each FUNCTION: call it with each tool that there is a source of.
 each() {

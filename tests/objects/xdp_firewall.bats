@@ -3,11 +3,11 @@
 # shellcheck disable=SC2154 # two_hosts sets the names it is given
 # shellcheck disable=SC2030,SC2031 # each test is a subshell, with an FW of its own
 
-load helpers
+load ../lib/helpers
 
 PACKETS=$BATS_TEST_DIRNAME/packets.py
 FIREWALL=$BATS_TEST_DIRNAME/firewall.py
-UNIT=$BATS_TEST_DIRNAME/../tools/systemd/hookset-firewall@.service
+UNIT=$BATS_TEST_DIRNAME/../../tools/systemd/hookset-firewall@.service
 
 setup_file() {
 	make -C "$HOOKSET_ROOT" -s fixtures >/dev/null
@@ -513,7 +513,7 @@ stat() {
 	requires root cmd:clang cmd:ethtool cmd:tc
 	hosts
 	clang -g -O2 -target bpf -idirafter "/usr/include/$(uname -m)-linux-gnu" \
-		-c "$BATS_TEST_DIRNAME/fixtures/vlan.c" -o "$BATS_TEST_TMPDIR/vlan.o"
+		-c "$BATS_TEST_DIRNAME/../fixtures/vlan.c" -o "$BATS_TEST_TMPDIR/vlan.o"
 	bpftool prog loadall "$BATS_TEST_TMPDIR/vlan.o" "$BPFFS/vlan"
 	in_ns "$client" tc qdisc add dev veth0 clsact
 	in_ns "$server" tc qdisc add dev veth0 clsact

@@ -4,7 +4,7 @@
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 # shellcheck disable=SC2016 # what make and another shell are to expand
 
-load helpers
+load ../lib/helpers
 
 setup_file() {
 	local compiler events

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # The Makefile: what is built, rebuilt, installed and taken away again.
 
-load helpers
+load ../lib/helpers
 
 # What `make` would build if FILE had changed.
 would_build() {

@@ -9,7 +9,7 @@ bats_require_minimum_version 1.8.0
 # The dispatcher of the package libxdp1, by which xdp-loader runs several programs.
 LIBXDP_DISPATCHER="/usr/lib/*/bpf/xdp-dispatcher.o"
 
-# The tool that tests/TOOL.bats tests.
+# The tool that tests/tools/TOOL.bats tests.
 TOOL=$(basename "$BATS_TEST_FILENAME" .bats)
 
 # requires NEED...: skip, saying why, where the machine lacks one.
@@ -320,7 +320,7 @@ says() {
 # object NAME SOURCE [FLAG...]: build tests/fixtures/SOURCE.bpf.c as the project's objects
 # are built, or by $compiler, as $BATS_FILE_TMPDIR/NAME.o.
 object() {
-	local out=$BATS_FILE_TMPDIR/$1.o source=$BATS_TEST_DIRNAME/fixtures/$2.bpf.c flags
+	local out=$BATS_FILE_TMPDIR/$1.o source=$BATS_TEST_DIRNAME/../fixtures/$2.bpf.c flags
 	shift 2
 	# shellcheck disable=SC2016 # make expands it
 	flags=$(make -C "$HOOKSET_ROOT" -s --eval='flags:;@echo $(BPF_CFLAGS)' flags)

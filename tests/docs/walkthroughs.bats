@@ -4,9 +4,9 @@
 # The walkthroughs, played by tests/walkthrough, and that runner itself: what it
 # lets pass, what it does not, and that it leaves nothing, however it ends.
 
-load helpers
+load ../lib/helpers
 
-WALKTHROUGHS=$BATS_TEST_DIRNAME/../vagrant
+WALKTHROUGHS=$BATS_TEST_DIRNAME/../../vagrant
 
 # plays: play the walkthrough that the test is named after.
 plays() {
