@@ -32,6 +32,7 @@
 #include "../bpf/xdp_blocklist.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/object.h"
 #include "lib/pin.h"
 #include "lib/value.h"
 
@@ -44,11 +45,9 @@ constexpr size_t spans_per_part = 8;			     // at most, and half of it at least
 struct Options {
 	enum class Verb { Load, Check, Dump, Stats, Room };
 
+	CommonOptions common;
 	Verb verb = Verb::Load;
 	bool skip_bad = false;
-	bool json = false;
-	bool pretty = false;
-	bool verbose = false;
 	size_t room = 0; // in MiB
 	std::string dir;
 	std::vector<std::string> files;
@@ -121,32 +120,18 @@ static bool parse(int argc, char **argv, Options &o)
 			break;
 		case 'r':
 			set_verb(o, Options::Verb::Room);
-			o.room = number(optarg, "MIB", 1, room_max);
+			o.room = parse_number(optarg, "MIB", 1, room_max);
 			break;
-		case 'j':
-			o.json = true;
-			break;
-		case 'p':
-			o.json = o.pretty = true;
-			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'h':
-			usage();
-			return false;
-		case 'V':
-			print_version();
-			return false;
 		default:
-			bad_option();
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
 	bool takes_files = o.verb == Options::Verb::Load || o.verb == Options::Verb::Check;
 	if (o.verb != Options::Verb::Check) {
 		if (optind == argc)
 			throw UsageError("DIR is missing");
-		o.dir = not_empty(argv[optind++], "DIR");
+		o.dir = require_nonempty(argv[optind++], "DIR");
 	}
 	o.files.assign(argv + optind, argv + argc);
 	if (takes_files && o.files.empty())
@@ -155,7 +140,7 @@ static bool parse(int argc, char **argv, Options &o)
 		throw UsageError("too many arguments: " + quote(o.files[0]));
 	if (!takes_files && o.skip_bad)
 		throw UsageError("--skip-bad goes with FILEs");
-	if (o.verb == Options::Verb::Room && o.json)
+	if (o.verb == Options::Verb::Room && o.common.json)
 		throw UsageError("--json and --pretty do not go with --room");
 	return true;
 }
@@ -678,7 +663,7 @@ private:
 static Fd open_outer(const std::string &dir, bool read_only)
 {
 	std::string path = dir + "/blocklist";
-	Fd outer = open_pinned(Kind::Map, path, read_only);
+	Fd outer = open_pinned(ObjectKind::Map, path, read_only);
 	__u32 type = map_info(outer).type;
 
 	if (type != BPF_MAP_TYPE_ARRAY_OF_MAPS)
@@ -716,7 +701,7 @@ public:
 	Room(const std::string &dir, bool read_only)
 	{
 		for (size_t i = 0; i < lists_.size(); i++) {
-			lists_[i] = open_pinned(Kind::Map, path(dir, i), read_only);
+			lists_[i] = open_pinned(ObjectKind::Map, path(dir, i), read_only);
 			infos_[i] = map_info(lists_[i]);
 		}
 	}
@@ -833,13 +818,13 @@ static void report(const List &list, const Layout &layout, Clock::time_point beg
 	auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
 	long long ms = took.count();
 
-	if (o.json) {
+	if (o.common.json) {
 		nlohmann::ordered_json json = {
 			{"read", list.read}, {"bad", list.bad}, {"merged", v4 + v6},  {"ipv4", v4},
 			{"ipv6", v6},	     {"bytes", bytes},	{"milliseconds", ms},
 		};
 
-		puts(json.dump(o.pretty ? 4 : -1).c_str());
+		puts(json.dump(o.common.pretty ? 4 : -1).c_str());
 		return;
 	}
 	printf("%zu read, ", list.read);
@@ -1015,22 +1000,22 @@ static void dump(const Options &o)
 			read_v6(cells, list.v6);
 	}
 	auto print = [&](auto first, int length) {
-		if (o.json) {
+		if (o.common.json) {
 			json.push_back(cidr_text(first, length));
 			return;
 		}
 		out += cidr_text(first, length) + "\n";
 		if (out.size() < flush_bytes)
 			return;
-		fwrite(out.data(), 1, out.size(), stdout); // run() sees whether it went well
+		fwrite(out.data(), 1, out.size(), stdout); // run_tool() sees whether it went well
 		out.clear();
 	};
 	for (const Range<V4> &range : list.v4)
 		each_cidr(range, print);
 	for (const Range<V6> &range : list.v6)
 		each_cidr(range, print);
-	if (o.json)
-		out = json.dump(o.pretty ? 4 : -1) + "\n";
+	if (o.common.json)
+		out = json.dump(o.common.pretty ? 4 : -1) + "\n";
 	fwrite(out.data(), 1, out.size(), stdout);
 }
 
@@ -1073,7 +1058,7 @@ static void make_room(const Options &o)
 static void stats(const Options &o)
 {
 	std::string path = o.dir + "/block_stats";
-	Fd map = open_pinned(Kind::Map, path, true);
+	Fd map = open_pinned(ObjectKind::Map, path, true);
 	struct bpf_map_info info = map_info(map);
 	int cpus = libbpf_num_possible_cpus();
 	struct block_stats sum = {};
@@ -1090,11 +1075,11 @@ static void stats(const Options &o)
 		sum.dropped4 += one.dropped4;
 		sum.dropped6 += one.dropped6;
 	}
-	if (o.json) {
+	if (o.common.json) {
 		nlohmann::ordered_json json = {{"dropped4", sum.dropped4},
 					       {"dropped6", sum.dropped6}};
 
-		puts(json.dump(o.pretty ? 4 : -1).c_str());
+		puts(json.dump(o.common.pretty ? 4 : -1).c_str());
 		return;
 	}
 	printf("dropped4=%llu dropped6=%llu\n", sum.dropped4, sum.dropped6);
@@ -1106,8 +1091,6 @@ static int blocklist_load(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
-	if (o.verbose)
-		let_libbpf_speak();
 	switch (o.verb) {
 	case Options::Verb::Load:
 	case Options::Verb::Check:
@@ -1128,5 +1111,5 @@ static int blocklist_load(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("blocklist-load", blocklist_load, argc, argv);
+	return run_tool("blocklist-load", blocklist_load, argc, argv);
 }

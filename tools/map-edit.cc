@@ -23,7 +23,7 @@
 
 #include "lib/cli.h"
 #include "lib/fd.h"
-#include "lib/pin.h"
+#include "lib/object.h"
 #include "lib/value.h"
 
 constexpr size_t flush_bytes = 65536;		   // of output that is held back
@@ -36,11 +36,9 @@ constexpr auto progress_after = std::chrono::milliseconds(500);
 constexpr auto progress_every = std::chrono::milliseconds(100);
 
 struct Options {
-	bool json = false;
-	bool pretty = false;
+	CommonOptions common;
 	bool per_cpu = false;
 	bool dry_run = false;
-	bool verbose = false;
 	std::string key; // the types' names; empty: by BTF
 	std::string value;
 	std::string btf; // empty: the kernel's
@@ -131,13 +129,13 @@ static bool parse(int argc, char **argv, Options &o)
 	while ((c = getopt_long(argc, argv, "k:t:b:cdjpvhV", options, nullptr)) != -1) {
 		switch (c) {
 		case 'k':
-			o.key = not_empty(optarg, "--key");
+			o.key = require_nonempty(optarg, "--key");
 			break;
 		case 't':
-			o.value = not_empty(optarg, "--value");
+			o.value = require_nonempty(optarg, "--value");
 			break;
 		case 'b':
-			o.btf = not_empty(optarg, "--btf");
+			o.btf = require_nonempty(optarg, "--btf");
 			break;
 		case 'c':
 			o.per_cpu = true;
@@ -145,23 +143,9 @@ static bool parse(int argc, char **argv, Options &o)
 		case 'd':
 			o.dry_run = true;
 			break;
-		case 'j':
-			o.json = true;
-			break;
-		case 'p':
-			o.json = o.pretty = true;
-			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'h':
-			usage();
-			return false;
-		case 'V':
-			print_version();
-			return false;
 		default:
-			bad_option();
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
 	parse_positional(argc - optind, argv + optind, o);
@@ -171,7 +155,7 @@ static bool parse(int argc, char **argv, Options &o)
 		throw UsageError("--per-cpu goes with show and get");
 	if (o.dry_run && !lists)
 		throw UsageError("--dry-run goes with load and sync");
-	if (o.json && !shows && !lists)
+	if (o.common.json && !shows && !lists)
 		throw UsageError("--json and --pretty go with show, get, load and sync");
 	return true;
 }
@@ -290,7 +274,7 @@ static Map open_map(const Options &o)
 	std::string what = "open map " + quote(o.map);
 	Map map;
 
-	map.fd = open_pinned(Kind::Map, o.map, reads);
+	map.fd = open_pinned(ObjectKind::Map, o.map, reads);
 	map.path = o.map;
 	map.info = map_info(map.fd);
 	__u32 type = map.info.type;
@@ -822,7 +806,7 @@ public:
 	}
 	std::string dump(const nlohmann::ordered_json &json) const
 	{
-		return json.dump(o_.pretty ? 4 : -1, ' ', true,
+		return json.dump(o_.common.pretty ? 4 : -1, ' ', true,
 				 nlohmann::json::error_handler_t::replace);
 	}
 
@@ -831,14 +815,6 @@ private:
 	const Options &o_;
 	std::vector<unsigned char> one_;
 };
-
-static void write_out(std::string &out, size_t at_least)
-{
-	if (out.size() < at_least)
-		return;
-	fwrite(out.data(), 1, out.size(), stdout); // run() sees whether it went well
-	out.clear();
-}
 
 // The numbers in the order of the keys that they stand for.
 static std::vector<__u32> by_key(const Map &map, const Entries &entries, std::vector<__u32> numbers)
@@ -862,12 +838,12 @@ static void show(const Map &map, const Options &o)
 	order = by_key(map, entries, std::move(order));
 	progress.clear();
 	for (__u32 i : order) {
-		if (o.json) {
+		if (o.common.json) {
 			std::string entry =
 				print.dump(print.json(entries.key(i), entries.value(i)));
 
 			out += first ? "[" : ",";
-			if (o.pretty) { // one array, written piece by piece
+			if (o.common.pretty) { // one array, written piece by piece
 				for (size_t at = 0;
 				     (at = entry.find('\n', at)) != std::string::npos;)
 					entry.insert(at += 1, 4, ' ');
@@ -882,10 +858,10 @@ static void show(const Map &map, const Options &o)
 			out += '\n';
 		}
 		first = false;
-		write_out(out, flush_bytes);
+		write_out(out);
 	}
-	if (o.json)
-		out += first ? "[]\n" : o.pretty ? "\n]\n" : "]\n";
+	if (o.common.json)
+		out += first ? "[]\n" : o.common.pretty ? "\n]\n" : "]\n";
 	write_out(out, 0);
 }
 
@@ -932,7 +908,7 @@ static void get(const Map &map, const Options &o)
 			fail(what, "it is not there");
 		fail(errno, what, why_no_lookup(map, errno));
 	}
-	if (o.json) {
+	if (o.common.json) {
 		out = print.dump(print.json(key.data(), value.data()));
 	} else {
 		print.value(value.data(), out);
@@ -1411,7 +1387,7 @@ public:
 
 		if (o_.dry_run)
 			entries();
-		if (o_.json) {
+		if (o_.common.json) {
 			json_["added"] = change_.added.size();
 			json_["changed"] = change_.changed.size();
 			if (sync)
@@ -1430,7 +1406,7 @@ public:
 private:
 	void entries()
 	{
-		if (o_.json)
+		if (o_.common.json)
 			json_["changes"] = nlohmann::ordered_json::array();
 		for (__u32 i : by_key(map_, now_, change_.removed))
 			entry("remove", "- ", now_.key(i), now_.value(i), nullptr);
@@ -1445,7 +1421,7 @@ private:
 	{
 		Bytes value(after, after ? map_.value.size : 0);
 
-		if (o_.json) {
+		if (o_.common.json) {
 			nlohmann::ordered_json entry = {
 				{"action", action},
 				{"key", to_json(map_.key, {key, map_.key.size})}};
@@ -1467,7 +1443,7 @@ private:
 		if (after)
 			print_value(map_.value, value, out_);
 		out_ += '\n';
-		write_out(out_, flush_bytes);
+		write_out(out_);
 	}
 
 	const Map &map_;
@@ -1508,8 +1484,6 @@ static int map_edit(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
-	if (o.verbose)
-		let_libbpf_speak();
 
 	Map map = open_map(o);
 	find_types(map, o);
@@ -1528,5 +1502,5 @@ static int map_edit(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("map-edit", map_edit, argc, argv);
+	return run_tool("map-edit", map_edit, argc, argv);
 }

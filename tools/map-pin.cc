@@ -20,15 +20,14 @@
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/netns.h"
+#include "lib/object.h"
 #include "lib/pin.h"
 
 struct Options {
+	CommonOptions common;
 	Access access;
 	std::string netns; // empty: our own
 	bool replace = false;
-	bool json = false;
-	bool pretty = false;
-	bool verbose = false;
 	std::string source; // dev, prog, link or map
 	std::string object; // what of it
 	std::string path;   // DIR, or for `map` PATH
@@ -93,25 +92,11 @@ static bool parse(int argc, char **argv, Options &o)
 			o.replace = true;
 			break;
 		case 'n':
-			o.netns = not_empty(optarg, "--netns");
+			o.netns = require_nonempty(optarg, "--netns");
 			break;
-		case 'j':
-			o.json = true;
-			break;
-		case 'p':
-			o.json = o.pretty = true;
-			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'h':
-			usage();
-			return false;
-		case 'V':
-			print_version();
-			return false;
 		default:
-			bad_option();
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
 	if (argc == optind)
@@ -157,7 +142,7 @@ static std::vector<Fd> progs_of_device(const Options &o)
 
 	for (__u32 id : {xdp.drv_prog_id, xdp.skb_prog_id, xdp.hw_prog_id})
 		if (id)
-			progs.push_back(open_by_id(Kind::Prog, id));
+			progs.push_back(open_by_id(ObjectKind::Prog, id));
 	if (progs.empty())
 		fail(what, "there is none");
 	return progs;
@@ -170,11 +155,11 @@ static std::vector<Fd> find_progs(const Options &o)
 	if (o.source == "dev")
 		return progs_of_device(o);
 	if (o.source == "link") {
-		__u32 id = link_info(open_pinned(Kind::Link, o.object)).prog_id;
+		__u32 id = link_info(open_pinned(ObjectKind::Link, o.object)).prog_id;
 
 		if (!id)
 			fail("open the program of link " + quote(o.object), "it has none");
-		progs.push_back(open_by_id(Kind::Prog, id));
+		progs.push_back(open_by_id(ObjectKind::Prog, id));
 	} else {
 		progs.push_back(open_prog(o.object, "ID"));
 	}
@@ -183,7 +168,7 @@ static std::vector<Fd> find_progs(const Options &o)
 
 static Map open_map(__u32 id)
 {
-	Map map{id, {}, open_by_id(Kind::Map, id)};
+	Map map{id, {}, open_by_id(ObjectKind::Map, id)};
 
 	map.name = object_name(map_info(map.fd).name);
 	return map;
@@ -266,14 +251,14 @@ static void report(const std::vector<Map> &maps, const std::vector<Pin> &pins, c
 	for (size_t i = 0; i < maps.size(); i++) {
 		const std::string &path = pins[i].path;
 
-		if (o.json)
+		if (o.common.json)
 			list.push_back(
 				{{"id", maps[i].id}, {"name", maps[i].name}, {"pinned", path}});
 		else
 			printf("map %u pinned at '%s'\n", maps[i].id, path.c_str());
 	}
-	if (o.json)
-		puts(list.dump(o.pretty ? 4 : -1, ' ', false,
+	if (o.common.json)
+		puts(list.dump(o.common.pretty ? 4 : -1, ' ', false,
 			       nlohmann::json::error_handler_t::replace)
 			     .c_str());
 	flush_stdout();
@@ -287,13 +272,12 @@ static int map_pin(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
-	if (o.verbose)
-		let_libbpf_speak();
 
 	bool one = o.source == "map";
 	if (one) {
-		maps.push_back(is_id(o.object) ? open_map(number(o.object, "ID", 1, UINT32_MAX))
-					       : map_by_name(o.object));
+		maps.push_back(is_id(o.object)
+				       ? open_map(parse_number(o.object, "ID", 1, UINT32_MAX))
+				       : map_by_name(o.object));
 	} else {
 		maps = maps_of_progs(find_progs(o), o);
 		check_pin_directory(o.path);
@@ -303,7 +287,7 @@ static int map_pin(int argc, char **argv)
 		pins.push_back({map.fd, one ? o.path : o.path + "/" + pin_name(map), o.replace});
 
 	std::function<void()> say;
-	if (o.json || o.verbose)
+	if (o.common.json || o.common.verbose)
 		say = [&] { report(maps, pins, o); };
 	pin_all(pins, o.access, one ? "" : o.path, say);
 	return 0;
@@ -311,5 +295,5 @@ static int map_pin(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("map-pin", map_pin, argc, argv);
+	return run_tool("map-pin", map_pin, argc, argv);
 }

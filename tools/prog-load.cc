@@ -24,6 +24,7 @@
 
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/object.h"
 #include "lib/pin.h"
 #include "lib/value.h"
 
@@ -41,6 +42,7 @@ struct Setting {
 };
 
 struct Options {
+	CommonOptions common;
 	std::string type;    // a section name that libbpf knows; empty: that of its section
 	std::string section; // empty: any
 	std::string program; // empty: the only one
@@ -48,7 +50,6 @@ struct Options {
 	std::vector<Setting> settings;
 	Access access;
 	bool replace = false;
-	bool verbose = false;
 	std::string object;
 	std::string pin;
 };
@@ -91,7 +92,7 @@ static std::string parse_type(const std::string &text)
 	enum bpf_attach_type attach_type;
 	enum bpf_prog_type type;
 
-	if (libbpf_prog_type_by_name(not_empty(text, "--type").c_str(), &type, &attach_type))
+	if (libbpf_prog_type_by_name(require_nonempty(text, "--type").c_str(), &type, &attach_type))
 		throw UsageError("TYPE " + quote(text) + " is none that libbpf knows");
 	return text;
 }
@@ -121,16 +122,16 @@ static bool parse(int argc, char **argv, Options &o)
 			o.type = parse_type(optarg);
 			break;
 		case 's':
-			o.section = not_empty(optarg, "--section");
+			o.section = require_nonempty(optarg, "--section");
 			break;
 		case 'P':
-			o.program = not_empty(optarg, "--program");
+			o.program = require_nonempty(optarg, "--program");
 			break;
 		case 'D':
 			o.settings.push_back(parse_setting(optarg));
 			break;
 		case 'M':
-			o.maps = not_empty(optarg, "--maps");
+			o.maps = require_nonempty(optarg, "--maps");
 			break;
 		case 'm':
 			o.access.mode = parse_mode(optarg);
@@ -141,17 +142,9 @@ static bool parse(int argc, char **argv, Options &o)
 		case 'r':
 			o.replace = true;
 			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'h':
-			usage();
-			return false;
-		case 'V':
-			print_version();
-			return false;
 		default:
-			bad_option();
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
 	if (argc - optind < 2)
@@ -981,7 +974,7 @@ static std::vector<Map> reuse_maps(struct bpf_object *object, const Options &o)
 		if (lstat(map.path.c_str(), &st) == 0) {
 			std::string what = "reuse map " + quote(map.path);
 
-			map.fd = open_pinned(Kind::Map, map.path);
+			map.fd = open_pinned(ObjectKind::Map, map.path);
 			map.reused = true;
 			if (std::string text = compare(object, map); !text.empty())
 				fail(what, text);
@@ -1103,7 +1096,7 @@ static void pin(const Fd &program, std::vector<Map> &maps, const Options &o)
 	// Last: whoever finds it, finds its maps.
 	pins.push_back({program, o.pin, o.replace});
 	std::function<void()> say;
-	if (o.verbose)
+	if (o.common.verbose)
 		say = [&] { report(program, maps, o); };
 	pin_all(pins, o.access, o.maps, say);
 }
@@ -1114,7 +1107,7 @@ static int prog_load(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
-	speak = o.verbose;
+	speak = o.common.verbose;
 	libbpf_set_print(listen);
 
 	Elf elf(o.object);
@@ -1122,7 +1115,7 @@ static int prog_load(int argc, char **argv)
 	check_pin_path(o.pin, o.replace);
 	// A link or a map that nobody else holds would be gone.
 	if (o.replace && access(o.pin.c_str(), F_OK) == 0)
-		open_pinned(Kind::Prog, o.pin);
+		open_pinned(ObjectKind::Prog, o.pin);
 	if (!o.maps.empty())
 		check_pin_directory(o.maps);
 
@@ -1146,5 +1139,5 @@ static int prog_load(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("prog-load", prog_load, argc, argv);
+	return run_tool("prog-load", prog_load, argc, argv);
 }

@@ -23,7 +23,7 @@
 
 #include "lib/cli.h"
 #include "lib/fd.h"
-#include "lib/pin.h"
+#include "lib/object.h"
 #include "lib/value.h"
 
 struct FreeRingBuffer {
@@ -38,6 +38,7 @@ constexpr size_t flush_bytes = 65536;  // of output that is held back within a b
 constexpr int lost_interval_ms = 1000; // how often the counter of lost events is looked at
 
 struct Options {
+	CommonOptions common;
 	enum class Format { Text, Json, Hex };
 
 	Format format = Format::Text;
@@ -96,7 +97,7 @@ static bool parse(int argc, char **argv, Options &o)
 	while ((c = getopt_long(argc, argv, "jpxt:b:c:l:vhV", options, nullptr)) != -1) {
 		switch (c) {
 		case 'p':
-			o.pretty = true;
+			o.common.pretty = true;
 			[[fallthrough]];
 		case 'j':
 			json = true;
@@ -107,28 +108,20 @@ static bool parse(int argc, char **argv, Options &o)
 			o.format = Options::Format::Hex;
 			break;
 		case 't':
-			o.type = not_empty(optarg, "--type");
+			o.type = require_nonempty(optarg, "--type");
 			break;
 		case 'b':
-			o.btf = not_empty(optarg, "--btf");
+			o.btf = require_nonempty(optarg, "--btf");
 			break;
 		case 'c':
-			o.count = number(optarg, "--count", 1, UINT64_MAX - 1);
+			o.count = parse_number(optarg, "--count", 1, UINT64_MAX - 1);
 			break;
 		case 'l':
-			o.lost = not_empty(optarg, "--lost");
+			o.lost = require_nonempty(optarg, "--lost");
 			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'h':
-			usage();
-			return false;
-		case 'V':
-			print_version();
-			return false;
 		default:
-			bad_option();
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
 	if (json && hex)
@@ -148,27 +141,13 @@ static bool parse(int argc, char **argv, Options &o)
 static Btf btf_of_a_user(const Fd &map, const std::string &path)
 {
 	std::string what = "find a program that uses map " + quote(path);
-	const char *hint = "needs CAP_SYS_ADMIN; without, --btf or --hex";
-	__u32 map_id = map_info(map).id;
-	__u32 id = 0;
+	__u32 id = btf_of_map_user(map_info(map).id);
 
-	while (bpf_prog_get_next_id(id, &id) == 0) {
-		Fd prog(bpf_prog_get_fd_by_id(id));
-
-		if (!prog && errno == ENOENT) // it went away meanwhile
-			continue;
-		if (!prog)
-			fail(errno, what, errno == EPERM ? hint : "");
-		__u32 btf_id = prog_info(prog).btf_id;
-		if (!btf_id)
-			continue;
-		for (__u32 used : prog_map_ids(prog))
-			if (used == map_id)
-				return load_btf_id(btf_id);
-	}
-	if (errno != ENOENT)
-		fail(errno, what, errno == EPERM ? hint : "");
-	fail(what, "none is loaded, or none has BTF: try --btf or --hex");
+	if (id)
+		return load_btf_id(id);
+	if (errno == ENOENT)
+		fail(what, "none is loaded, or none has BTF: try --btf or --hex");
+	fail(errno, what, errno == EPERM ? "needs CAP_SYS_ADMIN; without, --btf or --hex" : "");
 }
 
 // The only struct that is called *_event.
@@ -212,7 +191,7 @@ class LostCounter
 {
 public:
 	LostCounter(const std::string &path, const std::string &btf_path)
-	    : path_(path), map_(open_pinned(Kind::Map, path)), info_(map_info(map_))
+	    : path_(path), map_(open_pinned(ObjectKind::Map, path)), info_(map_info(map_))
 	{
 		if (info_.type != BPF_MAP_TYPE_ARRAY && info_.type != BPF_MAP_TYPE_PERCPU_ARRAY)
 			fail("open map " + quote(path), "its type is " + map_type_name(info_.type) +
@@ -373,7 +352,7 @@ private:
 				     std::to_string(type_.size) + ": try another --type, or --hex");
 		else if (o.format == Options::Format::Json)
 			out_ += to_json(type_, bytes)
-					.dump(o.pretty ? 4 : -1, ' ', true,
+					.dump(o.common.pretty ? 4 : -1, ' ', true,
 					      nlohmann::json::error_handler_t::replace);
 		else
 			print(type_, bytes, out_);
@@ -453,10 +432,8 @@ static int ringbuf_read(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
-	if (o.verbose)
-		let_libbpf_speak();
 
-	Fd map = open_pinned(Kind::Map, o.map);
+	Fd map = open_pinned(ObjectKind::Map, o.map);
 	__u32 type = map_info(map).type;
 	if (type != BPF_MAP_TYPE_RINGBUF)
 		fail("open map " + quote(o.map),
@@ -483,5 +460,5 @@ static int ringbuf_read(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("ringbuf-read", ringbuf_read, argc, argv);
+	return run_tool("ringbuf-read", ringbuf_read, argc, argv);
 }

@@ -15,15 +15,16 @@
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/netns.h"
+#include "lib/object.h"
 #include "lib/pin.h"
 
 constexpr size_t max_programs = 64; // of a netns: netns_bpf_max_progs() in the kernel
 
 struct Options {
+	CommonOptions common;
 	std::string netns;  // empty: our own
 	std::string expect; // empty: whatever is attached
 	bool replace = false;
-	bool verbose = false;
 	std::string prog;
 	std::string link;
 };
@@ -63,25 +64,17 @@ static bool parse(int argc, char **argv, Options &o)
 	while ((c = getopt_long(argc, argv, "n:re:vhV", options, nullptr)) != -1) {
 		switch (c) {
 		case 'n':
-			o.netns = not_empty(optarg, "--netns");
+			o.netns = require_nonempty(optarg, "--netns");
 			break;
 		case 'r':
 			o.replace = true;
 			break;
 		case 'e':
-			o.expect = not_empty(optarg, "--expect");
+			o.expect = require_nonempty(optarg, "--expect");
 			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'h':
-			usage();
-			return false;
-		case 'V':
-			print_version();
-			return false;
 		default:
-			bad_option();
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
 	if (!o.expect.empty() && !o.replace)
@@ -154,7 +147,7 @@ static void attach(const Options &o, const Fd &prog, const Fd &netns)
 static void replace(const Options &o, const Fd &prog, const Fd &netns)
 {
 	std::string what = "replace the program of link " + quote(o.link);
-	Fd link = open_pinned(Kind::Link, o.link);
+	Fd link = open_pinned(ObjectKind::Link, o.link);
 	struct bpf_link_info info = link_info(link);
 	LIBBPF_OPTS(bpf_link_update_opts, opts);
 	__u32 id = prog_info(prog).id;
@@ -190,8 +183,6 @@ static int sk_lookup_attach(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
-	if (o.verbose)
-		let_libbpf_speak();
 
 	Fd prog = open_prog_of_type(o.prog, BPF_PROG_TYPE_SK_LOOKUP);
 	Fd netns = open_netns(o.netns);
@@ -200,7 +191,7 @@ static int sk_lookup_attach(int argc, char **argv)
 		replace(o, prog, netns);
 	else
 		attach(o, prog, netns);
-	if (o.verbose)
+	if (o.common.verbose)
 		printf("program %u %s network namespace net:[%llu] by link '%s'\n",
 		       prog_info(prog).id, o.replace ? "now serves" : "attached to",
 		       netns_inode(netns), o.link.c_str());
@@ -209,5 +200,5 @@ static int sk_lookup_attach(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("sk-lookup-attach", sk_lookup_attach, argc, argv);
+	return run_tool("sk-lookup-attach", sk_lookup_attach, argc, argv);
 }

@@ -34,7 +34,7 @@
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/netns.h"
-#include "lib/pin.h"
+#include "lib/object.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71 // include/uapi/asm-generic/socket.h, since Linux 5.14
@@ -52,6 +52,7 @@ struct Listen {
 };
 
 struct Options {
+	CommonOptions common;
 	// Where the socket comes from: one of these.
 	int pid = 0;
 	int fd = -1;
@@ -63,7 +64,6 @@ struct Options {
 	std::string listen_fd; // NAME or INDEX of --listen-fds; empty: the only one
 	std::string netns;     // empty: our own
 	__u64 flags = BPF_ANY; // BPF_NOEXIST or BPF_EXIST
-	bool verbose = false;
 	std::string map;
 	std::string key = "0";
 };
@@ -125,7 +125,7 @@ static Listen parse_listen(const std::string &text)
 		throw UsageError("--listen: " + quote(address) + " is not an " +
 				 (l.family == AF_INET ? "IPv4 address (IPv6 is written [ADDR])"
 						      : "IPv6 address"));
-	l.port = htons(number(text.substr(last + 1), "PORT", 1, UINT16_MAX));
+	l.port = htons(parse_number(text.substr(last + 1), "PORT", 1, UINT16_MAX));
 	return l;
 }
 
@@ -140,8 +140,8 @@ static void parse_positional(int argc, char **argv, Options &o)
 	if (!sources) {
 		if (args.size() < 3)
 			throw UsageError("PID, FD and MAP are needed");
-		o.pid = static_cast<int>(number(args[0], "PID", 1, INT_MAX));
-		o.fd = static_cast<int>(number(args[1], "FD", 0, INT_MAX));
+		o.pid = static_cast<int>(parse_number(args[0], "PID", 1, INT_MAX));
+		o.fd = static_cast<int>(parse_number(args[1], "FD", 0, INT_MAX));
 		at = 2;
 	}
 	if (o.remove && o.flags != BPF_ANY)
@@ -188,8 +188,8 @@ static bool parse(int argc, char **argv, Options &o)
 			o.listen = parse_listen(value);
 			break;
 		case 'c':
-			o.cookie = number(value.starts_with("sk:") ? value.substr(3) : value,
-					  "COOKIE", 1, UINT64_MAX, 16);
+			o.cookie = parse_number(value.starts_with("sk:") ? value.substr(3) : value,
+						"COOKIE", 1, UINT64_MAX, 16);
 			break;
 		case 'L':
 			o.listen_fds = true;
@@ -205,19 +205,11 @@ static bool parse(int argc, char **argv, Options &o)
 			set_flags(o, BPF_EXIST);
 			break;
 		case 'n':
-			o.netns = not_empty(value, "--netns");
+			o.netns = require_nonempty(value, "--netns");
 			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'h':
-			usage();
-			return false;
-		case 'V':
-			print_version();
-			return false;
 		default:
-			bad_option();
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
 	parse_positional(argc - optind, argv + optind, o);
@@ -348,8 +340,8 @@ static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 				continue;
 			try {
 				Fd sock = socket_of_process(
-					static_cast<int>(number(pid, "PID", 1, INT_MAX)),
-					static_cast<int>(number(fd, "FD", 0, INT_MAX)));
+					static_cast<int>(parse_number(pid, "PID", 1, INT_MAX)),
+					static_cast<int>(parse_number(fd, "FD", 0, INT_MAX)));
 				// The fd may have been closed and used anew since we looked.
 				if (cookie_of(sock) == cookie)
 					return sock;
@@ -431,7 +423,7 @@ static Fd socket_passed(const std::string &which)
 
 	if (!pid || !count_text || pid != std::to_string(getpid()))
 		fail(what, "none was passed to this process (LISTEN_PID, LISTEN_FDS)");
-	int count = static_cast<int>(number(count_text, "LISTEN_FDS", 0, listen_fds_max));
+	int count = static_cast<int>(parse_number(count_text, "LISTEN_FDS", 0, listen_fds_max));
 	std::string names = names_text ? names_text : "";
 	bool is_index =
 		!which.empty() && which.find_first_not_of("0123456789") == std::string::npos;
@@ -491,7 +483,7 @@ static std::vector<char> parse_key(const std::string &text, const struct bpf_map
 	std::vector<char> key(info.key_size);
 
 	if (info.type != BPF_MAP_TYPE_SOCKHASH) {
-		__u32 index = number(text, "KEY", 0, UINT32_MAX);
+		__u32 index = parse_number(text, "KEY", 0, UINT32_MAX);
 
 		if (index >= info.max_entries)
 			fail("find key " + quote(text),
@@ -503,7 +495,7 @@ static std::vector<char> parse_key(const std::string &text, const struct bpf_map
 	}
 	if (key.size() == 1 || key.size() == 2 || key.size() == 4 || key.size() == 8) {
 		unsigned bits = 8 * key.size();
-		__u64 value = number(text, "KEY", 0, UINT64_MAX >> (64 - bits));
+		__u64 value = parse_number(text, "KEY", 0, UINT64_MAX >> (64 - bits));
 		__u64 shifted =
 			__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? value << (64 - bits) : value;
 
@@ -515,7 +507,8 @@ static std::vector<char> parse_key(const std::string &text, const struct bpf_map
 		throw UsageError("KEY " + quote(text) + " is not " + std::to_string(key.size()) +
 				 " bytes in hexadecimal");
 	for (size_t i = 0; i < key.size(); i++)
-		key[i] = static_cast<char>(number(text.substr(2 * i, 2), "KEY", 0, UINT8_MAX, 16));
+		key[i] = static_cast<char>(
+			parse_number(text.substr(2 * i, 2), "KEY", 0, UINT8_MAX, 16));
 	return key;
 }
 
@@ -606,7 +599,7 @@ static void update(const Options &o, const Fd &map, const struct bpf_map_info &i
 		     why_update(errno, info));
 	if (info.type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
 		warn_of_sk_lookup(sock, o.netns);
-	if (o.verbose)
+	if (o.common.verbose)
 		printf("key %s: socket with cookie %llx\n", o.key.c_str(), cookie_of(sock));
 }
 
@@ -615,7 +608,7 @@ static void remove(const Options &o, const Fd &map, const std::vector<char> &key
 	std::string what = "delete from map " + quote(o.map) + " at key " + quote(o.key);
 
 	if (bpf_map_delete_elem(map.get(), key.data()) == 0) {
-		if (o.verbose)
+		if (o.common.verbose)
 			printf("key %s: emptied\n", o.key.c_str());
 		return;
 	}
@@ -631,10 +624,8 @@ static int sockmap_update(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
-	if (o.verbose)
-		let_libbpf_speak();
 
-	Fd map = open_pinned(Kind::Map, o.map);
+	Fd map = open_pinned(ObjectKind::Map, o.map);
 	struct bpf_map_info info = check_map(map, o.map);
 	std::vector<char> key = parse_key(o.key, info);
 
@@ -650,5 +641,5 @@ static int sockmap_update(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("sockmap-update", sockmap_update, argc, argv);
+	return run_tool("sockmap-update", sockmap_update, argc, argv);
 }

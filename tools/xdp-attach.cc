@@ -20,6 +20,7 @@
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/netns.h"
+#include "lib/object.h"
 #include "lib/pin.h"
 #include "lib/value.h"
 
@@ -34,14 +35,12 @@ static const Mode generic = {"generic", XDP_FLAGS_SKB_MODE, &bpf_xdp_query_opts:
 static const Mode offloaded = {"offloaded", XDP_FLAGS_HW_MODE, &bpf_xdp_query_opts::hw_prog_id};
 
 struct Options {
+	CommonOptions common;
 	const Mode *mode = nullptr; // nullptr: native, or else generic
 	std::string expect;	    // empty: nothing is attached
 	std::string link;	    // empty: without a link
 	std::string netns;	    // empty: our own
 	bool detach = false;
-	bool json = false;
-	bool pretty = false;
-	bool verbose = false;
 	std::string dev;
 	std::string prog;
 };
@@ -125,34 +124,20 @@ static bool parse(int argc, char **argv, Options &o)
 			o.mode = parse_mode_name(optarg);
 			break;
 		case 'e':
-			o.expect = not_empty(optarg, "--expect");
+			o.expect = require_nonempty(optarg, "--expect");
 			break;
 		case 'l':
-			o.link = not_empty(optarg, "--link");
+			o.link = require_nonempty(optarg, "--link");
 			break;
 		case 'd':
 			o.detach = true;
 			break;
 		case 'n':
-			o.netns = not_empty(optarg, "--netns");
+			o.netns = require_nonempty(optarg, "--netns");
 			break;
-		case 'j':
-			o.json = true;
-			break;
-		case 'p':
-			o.json = o.pretty = true;
-			break;
-		case 'v':
-			o.verbose = true;
-			break;
-		case 'h':
-			usage();
-			return false;
-		case 'V':
-			print_version();
-			return false;
 		default:
-			bad_option();
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
 	if (o.detach && o.mode)
@@ -434,7 +419,7 @@ static Deed replace(const Options &o, const Device &dev, const Fd &prog)
 static Deed update_link(const Options &o, const Device &dev, const Fd &prog)
 {
 	std::string what = "replace the program of link " + quote(o.link);
-	Fd link = open_pinned(Kind::Link, o.link);
+	Fd link = open_pinned(ObjectKind::Link, o.link);
 	struct bpf_link_info info = link_info(link);
 	LIBBPF_OPTS(bpf_link_update_opts, opts);
 
@@ -442,7 +427,7 @@ static Deed update_link(const Options &o, const Device &dev, const Fd &prog)
 		fail(what, "not the link of an XDP program");
 	if (!info.xdp.ifindex)
 		fail(what, "its device is gone");
-	Fd old = o.expect.empty() ? open_by_id(Kind::Prog, info.prog_id)
+	Fd old = o.expect.empty() ? open_by_id(ObjectKind::Prog, info.prog_id)
 				  : open_prog(o.expect, "--expect");
 	if (info.prog_id != prog_id(old))
 		fail(what, "it holds program " + std::to_string(info.prog_id) + ", not " +
@@ -526,14 +511,14 @@ static void report(const Options &o, const Device &dev, const std::vector<Deed> 
 			json["not_native"] = deed.not_native;
 			text += ", not native: " + deed.not_native;
 		}
-		if (o.json)
+		if (o.common.json)
 			list.push_back(json);
 		else
 			puts(text.c_str());
 		done += (done.empty() ? "" : ", ") + text;
 	}
-	if (o.json)
-		puts(list.dump(o.pretty ? 4 : -1, ' ', false,
+	if (o.common.json)
+		puts(list.dump(o.common.pretty ? 4 : -1, ' ', false,
 			       nlohmann::json::error_handler_t::replace)
 			     .c_str());
 	// Packets go that way already: this is not taken back.
@@ -546,8 +531,6 @@ static int xdp_attach(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
-	if (o.verbose)
-		let_libbpf_speak();
 	print_on = libbpf_set_print(hear);
 
 	if (o.detach) {
@@ -570,5 +553,5 @@ static int xdp_attach(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("xdp-attach", xdp_attach, argc, argv);
+	return run_tool("xdp-attach", xdp_attach, argc, argv);
 }

@@ -32,5 +32,5 @@ static int attach(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("attach", attach, argc, argv);
+	return run_tool("attach", attach, argc, argv);
 }

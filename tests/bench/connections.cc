@@ -30,7 +30,7 @@ static struct sockaddr_in address_of(const char *addr, const char *port)
 	struct sockaddr_in address = {};
 
 	address.sin_family = AF_INET;
-	address.sin_port = htons(number(port, "PORT", 1, 65535));
+	address.sin_port = htons(parse_number(port, "PORT", 1, 65535));
 	if (inet_pton(AF_INET, addr, &address.sin_addr) != 1)
 		throw UsageError("no IPv4 address: " + quote(addr));
 	return address;
@@ -96,8 +96,8 @@ static bool ask(const struct sockaddr_in &address)
 static void ask_all(char *addr, char *ms, char *count, int ports, char **port)
 {
 	std::vector<struct sockaddr_in> addresses;
-	std::chrono::milliseconds time(number(ms, "MS", 1, 60000));
-	__u64 most = number(count, "COUNT", 1, 1000000000);
+	std::chrono::milliseconds time(parse_number(ms, "MS", 1, 60000));
+	__u64 most = parse_number(count, "COUNT", 1, 1000000000);
 	__u64 made = 0;
 	__u64 refused = 0;
 
@@ -127,5 +127,5 @@ static int connections(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("connections", connections, argc, argv);
+	return run_tool("connections", connections, argc, argv);
 }

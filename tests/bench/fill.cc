@@ -13,13 +13,13 @@
 #include <string>
 
 #include "../../tools/lib/cli.h"
-#include "../../tools/lib/pin.h"
+#include "../../tools/lib/object.h"
 
 static int fill(int argc, char **argv)
 {
 	if (argc != 3)
 		fail("read the arguments", "they are not MAP FILE");
-	Fd map = open_pinned(Kind::Map, argv[1]);
+	Fd map = open_pinned(ObjectKind::Map, argv[1]);
 	struct bpf_map_info info = map_info(map);
 	size_t room = size_t{info.max_entries} * info.value_size;
 	Fd file(open(argv[2], O_RDONLY | O_CLOEXEC));
@@ -40,5 +40,5 @@ static int fill(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("fill", fill, argc, argv);
+	return run_tool("fill", fill, argc, argv);
 }

@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "../../tools/lib/cli.h"
-#include "../../tools/lib/pin.h"
+#include "../../tools/lib/object.h"
 #include "flood.h"
 
 static std::vector<unsigned char> parse_frame(const std::string &hex)
@@ -25,7 +25,7 @@ static std::vector<unsigned char> parse_frame(const std::string &hex)
 	std::vector<unsigned char> frame;
 
 	for (size_t i = 0; i < hex.size(); i += 2)
-		frame.push_back(number(hex.substr(i, 2), "FRAME", 0, 255, 16));
+		frame.push_back(parse_number(hex.substr(i, 2), "FRAME", 0, 255, 16));
 	return frame;
 }
 
@@ -45,7 +45,7 @@ static int flood(int argc, char **argv)
 	if (argc != 7)
 		fail("read the arguments", "they are not PROG SENT DEV FRAME COUNT MS");
 	Fd prog = open_prog_of_type(argv[1], BPF_PROG_TYPE_XDP);
-	Fd map = open_pinned(Kind::Map, argv[2]);
+	Fd map = open_pinned(ObjectKind::Map, argv[2]);
 	unsigned ifindex = if_nametoindex(argv[3]);
 	if (!ifindex)
 		fail(errno, "find device " + quote(argv[3]));
@@ -59,9 +59,9 @@ static int flood(int argc, char **argv)
 	run.data_size_in = frame.size();
 	run.ctx_in = &ctx;
 	run.ctx_size_in = sizeof(ctx);
-	run.repeat = static_cast<int>(number(argv[5], "COUNT", 1, 1000000000));
+	run.repeat = static_cast<int>(parse_number(argv[5], "COUNT", 1, 1000000000));
 	run.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
-	end_after(number(argv[6], "MS", 1, 60000));
+	end_after(parse_number(argv[6], "MS", 1, 60000));
 	if (bpf_prog_test_run_opts(prog.get(), &run) && errno != EINTR)
 		fail(errno, "send by " + quote(argv[3]),
 		     errno == EINVAL ? "a kernel before 5.18 has no live frames" : "");
@@ -76,5 +76,5 @@ static int flood(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("flood", flood, argc, argv);
+	return run_tool("flood", flood, argc, argv);
 }

@@ -22,7 +22,7 @@
 #include <vector>
 
 #include "../../tools/lib/cli.h"
-#include "../../tools/lib/pin.h"
+#include "../../tools/lib/object.h"
 
 // The instructions that the kernel executes for this process.
 static Fd count_instructions()
@@ -71,7 +71,7 @@ static std::vector<unsigned char> parse_frame(const std::string &hex)
 	std::vector<unsigned char> frame;
 
 	for (size_t i = 0; i < hex.size(); i += 2)
-		frame.push_back(number(hex.substr(i, 2), "INPUT", 0, 255, 16));
+		frame.push_back(parse_number(hex.substr(i, 2), "INPUT", 0, 255, 16));
 	return frame;
 }
 
@@ -80,7 +80,7 @@ static int runs(int argc, char **argv)
 	if (argc != 4)
 		fail("read the arguments", "they are not PROG INPUT COUNT");
 	Fd prog = open_prog(argv[1], "PROG");
-	auto count = static_cast<int>(number(argv[3], "COUNT", 1, 1000000000));
+	auto count = static_cast<int>(parse_number(argv[3], "COUNT", 1, 1000000000));
 	struct bpf_sk_lookup lookup = {};
 	struct bpf_sk_lookup result = {};
 	std::vector<unsigned char> frame;
@@ -90,7 +90,7 @@ static int runs(int argc, char **argv)
 		lookup.family = AF_INET;
 		lookup.protocol = IPPROTO_TCP;
 		lookup.local_ip4 = htonl(INADDR_LOOPBACK);
-		lookup.local_port = static_cast<__u32>(number(argv[2], "INPUT", 1, 65535));
+		lookup.local_port = static_cast<__u32>(parse_number(argv[2], "INPUT", 1, 65535));
 		run.ctx_in = &lookup;
 		run.ctx_size_in = sizeof(lookup);
 		run.ctx_out = &result;
@@ -120,5 +120,5 @@ static int runs(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("runs", runs, argc, argv);
+	return run_tool("runs", runs, argc, argv);
 }

@@ -26,7 +26,7 @@ static int times(int argc, char **argv)
 {
 	if (argc < 3)
 		fail("read the arguments", "they are not N COMMAND [ARGUMENT...]");
-	auto n = static_cast<long>(number(argv[1], "N", 1, 1000000));
+	auto n = static_cast<long>(parse_number(argv[1], "N", 1, 1000000));
 	std::vector<double> took;
 	long peak = 0;
 
@@ -65,5 +65,5 @@ static int times(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	return run("times", times, argc, argv);
+	return run_tool("times", times, argc, argv);
 }

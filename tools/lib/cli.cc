@@ -11,7 +11,7 @@
 #include <cstring>
 #include <new>
 
-static std::string name_;
+static std::string name;
 
 [[noreturn]] void fail(int err, const std::string &what, const std::string &cause)
 {
@@ -27,7 +27,7 @@ static std::string name_;
 
 void warn(const std::string &text)
 {
-	fprintf(stderr, "%s: warning: %s\n", name_.c_str(), text.c_str());
+	fprintf(stderr, "%s: warning: %s\n", name.c_str(), text.c_str());
 }
 
 std::string quote(std::string_view text)
@@ -46,8 +46,8 @@ std::string quote(std::string_view text)
 	return out + "'";
 }
 
-uint64_t number(std::string_view text, const std::string &name, uint64_t min, uint64_t max,
-		int base)
+uint64_t parse_number(std::string_view text, const std::string &name, uint64_t min, uint64_t max,
+		      int base)
 {
 	std::string_view digits = text;
 	uint64_t value = 0;
@@ -68,51 +68,94 @@ uint64_t number(std::string_view text, const std::string &name, uint64_t min, ui
 	return value;
 }
 
-std::string not_empty(const std::string &text, const std::string &option)
+bool is_digits(std::string_view text)
+{
+	return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+std::string require_nonempty(const std::string &text, const std::string &option)
 {
 	if (text.empty())
 		throw UsageError(option + " is empty");
 	return text;
 }
 
-static int silent(enum libbpf_print_level, const char *, va_list)
+static bool print_log;
+static std::vector<std::string> warnings;
+
+static int take_log(enum libbpf_print_level level, const char *format, va_list args)
 {
-	return 0;
+	if (level == LIBBPF_WARN) {
+		char line[1024];
+		va_list copy;
+
+		va_copy(copy, args);
+		vsnprintf(line, sizeof(line), format, copy);
+		va_end(copy);
+		warnings.emplace_back(line, strcspn(line, "\n"));
+	}
+	return print_log ? vfprintf(stderr, format, args) : 0;
 }
 
-static int speak(enum libbpf_print_level, const char *format, va_list args)
+void log_libbpf()
 {
-	return vfprintf(stderr, format, args);
+	print_log = true;
 }
 
-void let_libbpf_speak()
+const std::vector<std::string> &libbpf_warnings()
 {
-	libbpf_set_print(speak);
+	return warnings;
+}
+
+void clear_libbpf_warnings()
+{
+	warnings.clear();
 }
 
 const std::string &tool_name()
 {
-	return name_;
-}
-
-void print_version()
-{
-	printf("%s (hookset) %s\n", name_.c_str(), HOOKSET_VERSION);
+	return name;
 }
 
 // Thrown when the line that says what is wrong is already out.
 struct Reported {
 };
 
-[[noreturn]] void bad_option()
+bool take_common_option(int option, CommonOptions &common, void (*usage)())
 {
+	switch (option) {
+	case 'j':
+		common.json = true;
+		return true;
+	case 'p':
+		common.json = common.pretty = true;
+		return true;
+	case 'v':
+		common.verbose = true;
+		log_libbpf();
+		return true;
+	case 'h':
+		usage();
+		return false;
+	case 'V':
+		printf("%s (hookset) %s\n", name.c_str(), HOOKSET_VERSION);
+		return false;
+	}
 	throw Reported();
 }
 
 static int misuse()
 {
-	fprintf(stderr, "Try '%s --help'\n", name_.c_str());
+	fprintf(stderr, "Try '%s --help'\n", name.c_str());
 	return 2;
+}
+
+void write_out(std::string &out, size_t least)
+{
+	if (out.size() < least)
+		return;
+	fwrite(out.data(), 1, out.size(), stdout);
+	out.clear();
 }
 
 void flush_stdout(const std::string &cause)
@@ -130,13 +173,13 @@ static void fill_standard_fds()
 			(void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
 }
 
-int run(const char *name, int (*body)(int argc, char **argv), int argc, char **argv)
+int run_tool(const char *tool, int (*body)(int argc, char **argv), int argc, char **argv)
 {
 	fill_standard_fds();
-	name_ = name;
+	name = tool;
 	if (argc > 0)
-		argv[0] = name_.data(); // getopt_long() begins its messages with it
-	libbpf_set_print(silent);
+		argv[0] = name.data(); // getopt_long() begins its messages with it
+	libbpf_set_print(take_log);
 
 	try {
 		int status = body(argc, argv);
@@ -144,15 +187,15 @@ int run(const char *name, int (*body)(int argc, char **argv), int argc, char **a
 		flush_stdout();
 		return status;
 	} catch (const UsageError &e) {
-		fprintf(stderr, "%s: %s\n", name, e.what());
+		fprintf(stderr, "%s: %s\n", tool, e.what());
 		return misuse();
 	} catch (const Reported &) {
 		return misuse();
 	} catch (const std::bad_alloc &) {
-		fprintf(stderr, "%s: out of memory\n", name);
+		fprintf(stderr, "%s: out of memory\n", tool);
 		return 1;
 	} catch (const std::exception &e) {
-		fprintf(stderr, "%s: %s\n", name, e.what());
+		fprintf(stderr, "%s: %s\n", tool, e.what());
 		return 1;
 	}
 }

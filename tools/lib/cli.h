@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // Wrong usage: exit status 2, and a pointer to --help.
 struct UsageError : std::runtime_error {
@@ -33,29 +34,50 @@ std::string quote(std::string_view text);
 // The whole of `text` as a number from min to max, in base 10 or 16: no sign, no
 // white space, nothing behind it. In base 10, 0x… is taken too. `name` is what
 // the message calls it. Throws UsageError.
-uint64_t number(std::string_view text, const std::string &name, uint64_t min, uint64_t max,
-		int base = 10);
+uint64_t parse_number(std::string_view text, const std::string &name, uint64_t min, uint64_t max,
+		      int base = 10);
+
+// Is the text a number in decimal, and so no name? No sign, no white space.
+bool is_digits(std::string_view text);
 
 // The argument of an option that must not be empty: "$UNSET" in a script must not
 // mean the default. Throws UsageError.
-std::string not_empty(const std::string &text, const std::string &option);
+std::string require_nonempty(const std::string &text, const std::string &option);
 
 // Run a tool's body as main() does: set the name, silence libbpf, turn what it
 // throws into one line and an exit status, and see that stdout was written.
-int run(const char *name, int (*body)(int argc, char **argv), int argc, char **argv);
+int run_tool(const char *name, int (*body)(int argc, char **argv), int argc, char **argv);
 
-// See that what was printed is written, as run() does at the end: where a failure is
+// The options that all tools share; --json and --pretty only where a tool prints.
+struct CommonOptions {
+	bool json = false;
+	bool pretty = false; // then json is true, too
+	bool verbose = false;
+};
+
+// Take an option that getopt_long() has returned and the tool does not know itself: -j, -p,
+// -v, -h, -V. Returns false where --help or --version has been answered. Throws UsageError's
+// kind for an option that nobody knows, of which getopt_long() has printed the message.
+bool take_common_option(int option, CommonOptions &common, void (*usage)());
+
+// Output is held back until there is so much of it, in bytes.
+constexpr size_t output_buffer = 65536;
+
+// Write `out` to standard output and clear it, if it holds at least `least` bytes.
+// run_tool() sees whether it was written.
+void write_out(std::string &out, size_t least = output_buffer);
+
+// See that what was printed is written, as run_tool() does at the end: where a failure is
 // still to be undone, or `cause` is to say what it does not undo.
 void flush_stdout(const std::string &cause = {});
 
-// Let libbpf say what it wants to, on stderr: --verbose.
-void let_libbpf_speak();
+// Have libbpf's log printed on stderr: --verbose.
+void log_libbpf();
 
-// The name given to run().
+// What libbpf has warned of since the last clear_libbpf_warnings(), oldest first, each
+// without its end of line and cut at 1023 bytes. They are kept whether printed or not.
+const std::vector<std::string> &libbpf_warnings();
+void clear_libbpf_warnings();
+
+// The name given to run_tool().
 const std::string &tool_name();
-
-// What --version prints.
-void print_version();
-
-// getopt_long() met an option that it does not know, and has said so.
-[[noreturn]] void bad_option();

@@ -22,7 +22,7 @@ static std::string path_of(const std::string &which)
 	std::string named = "/run/netns/" + which;
 	if (access(named.c_str(), F_OK) == 0)
 		return named;
-	if (which.find_first_not_of("0123456789") == std::string::npos)
+	if (is_digits(which))
 		return "/proc/" + which + "/ns/net";
 	return named;
 }

@@ -2,14 +2,11 @@
 #include "pin.h"
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/magic.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -19,178 +16,7 @@
 #include <cstring>
 
 #include "cli.h"
-
-const char *kind_name(Kind kind)
-{
-	switch (kind) {
-	case Kind::Map:
-		return "map";
-	case Kind::Prog:
-		return "program";
-	case Kind::Link:
-		return "link";
-	}
-	return "object";
-}
-
-// What an fd of the bpf(2) system call is, by the name that the kernel gives its inode.
-static std::string inode_name(int fd)
-{
-	char name[64] = {};
-	std::string link = "/proc/self/fd/" + std::to_string(fd);
-
-	if (readlink(link.c_str(), name, sizeof(name) - 1) < 0)
-		return {};
-	return name;
-}
-
-static bool is_kind(const Fd &fd, Kind kind)
-{
-	std::string name = inode_name(fd.get());
-
-	switch (kind) {
-	case Kind::Map:
-		return name == "anon_inode:bpf-map";
-	case Kind::Prog:
-		return name == "anon_inode:bpf-prog";
-	case Kind::Link:
-		return name == "anon_inode:bpf_link" || name == "anon_inode:bpf-link";
-	}
-	return false;
-}
-
-static bool on_bpffs(const std::string &path)
-{
-	struct statfs fs;
-
-	return statfs(path.c_str(), &fs) == 0 && static_cast<__u32>(fs.f_type) == BPF_FS_MAGIC;
-}
-
-// Why bpf(2) may have said EPERM, to somebody who may open the pin.
-static std::string why_eperm(int err)
-{
-	return err == EPERM ? "needs CAP_BPF: see kernel.unprivileged_bpf_disabled" : "";
-}
-
-Fd open_pinned(Kind kind, const std::string &path, bool read_only)
-{
-	LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = read_only ? __u32{BPF_F_RDONLY} : 0);
-	std::string what = std::string("open ") + kind_name(kind) + " " + quote(path);
-	struct stat st;
-
-	if (stat(path.c_str(), &st))
-		fail(errno, what);
-	if (!on_bpffs(path))
-		fail(what, "not on a bpffs");
-	if (S_ISDIR(st.st_mode))
-		fail(EISDIR, what);
-
-	Fd fd(bpf_obj_get_opts(path.c_str(), &opts));
-	if (!fd)
-		fail(errno, what, why_eperm(errno));
-	if (!is_kind(fd, kind))
-		fail(what, std::string("not a ") + kind_name(kind));
-	return fd;
-}
-
-Fd open_by_id(Kind kind, __u32 id)
-{
-	Fd fd;
-
-	switch (kind) {
-	case Kind::Map:
-		fd = Fd(bpf_map_get_fd_by_id(id));
-		break;
-	case Kind::Prog:
-		fd = Fd(bpf_prog_get_fd_by_id(id));
-		break;
-	case Kind::Link:
-		fd = Fd(bpf_link_get_fd_by_id(id));
-		break;
-	}
-	if (!fd)
-		fail(errno, std::string("open ") + kind_name(kind) + " " + std::to_string(id),
-		     errno == EPERM ? "an id needs CAP_SYS_ADMIN" : "");
-	return fd;
-}
-
-Fd open_prog(const std::string &which, const std::string &name)
-{
-	if (!which.empty() && which.find_first_not_of("0123456789") == std::string::npos)
-		return open_by_id(Kind::Prog, number(which, name, 1, UINT32_MAX));
-	return open_pinned(Kind::Prog, which);
-}
-
-Fd open_prog_of_type(const std::string &path, __u32 type)
-{
-	Fd prog = open_pinned(Kind::Prog, path);
-	__u32 its_type = prog_info(prog).type;
-
-	if (its_type != type)
-		fail("open program " + quote(path),
-		     "its type is " + prog_type_name(its_type) + ", not " + prog_type_name(type));
-	return prog;
-}
-
-template <typename Info> static Info get_info(const Fd &fd, const char *kind)
-{
-	Info info;
-	__u32 size = sizeof(info);
-
-	memset(&info, 0, sizeof(info));
-	if (bpf_obj_get_info_by_fd(fd.get(), &info, &size))
-		fail(errno, std::string("query ") + kind);
-	return info;
-}
-
-struct bpf_map_info map_info(const Fd &map)
-{
-	return get_info<struct bpf_map_info>(map, "map");
-}
-
-struct bpf_prog_info prog_info(const Fd &prog)
-{
-	return get_info<struct bpf_prog_info>(prog, "program");
-}
-
-struct bpf_link_info link_info(const Fd &link)
-{
-	return get_info<struct bpf_link_info>(link, "link");
-}
-
-std::vector<__u32> prog_map_ids(const Fd &prog)
-{
-	std::vector<__u32> ids(prog_info(prog).nr_map_ids);
-	struct bpf_prog_info info;
-	__u32 size = sizeof(info);
-
-	memset(&info, 0, sizeof(info));
-	info.nr_map_ids = static_cast<__u32>(ids.size());
-	info.map_ids = reinterpret_cast<__u64>(ids.data());
-	if (bpf_obj_get_info_by_fd(prog.get(), &info, &size))
-		fail(errno, "query the maps of a program");
-	ids.resize(info.nr_map_ids);
-	return ids;
-}
-
-std::string object_name(const char (&name)[BPF_OBJ_NAME_LEN])
-{
-	return {name, strnlen(name, sizeof(name))};
-}
-
-std::string map_type_name(__u32 type)
-{
-	const char *name = libbpf_bpf_map_type_str(static_cast<enum bpf_map_type>(type));
-
-	return name ? name : "type " + std::to_string(type);
-}
-
-std::string prog_type_name(__u32 type)
-{
-	const char *name = libbpf_bpf_prog_type_str(static_cast<enum bpf_prog_type>(type));
-
-	return name ? name : "type " + std::to_string(type);
-}
+#include "object.h"
 
 mode_t parse_mode(const std::string &text)
 {
@@ -212,8 +38,8 @@ void parse_owner(const std::string &text, Access &access)
 		throw UsageError("USER[:GROUP] " + quote(text) + " names no user");
 	if (const struct passwd *entry = getpwnam(user.c_str()))
 		access.uid = entry->pw_uid;
-	else if (user.find_first_not_of("0123456789") == std::string::npos)
-		access.uid = number(user, "USER", 0, UINT_MAX - 1);
+	else if (is_digits(user))
+		access.uid = parse_number(user, "USER", 0, UINT_MAX - 1);
 	else
 		throw UsageError("no user is called " + quote(user));
 	if (colon == std::string::npos)
@@ -224,8 +50,8 @@ void parse_owner(const std::string &text, Access &access)
 		throw UsageError("USER[:GROUP] " + quote(text) + " names no group");
 	if (const struct group *entry = getgrnam(group.c_str()))
 		access.gid = entry->gr_gid;
-	else if (group.find_first_not_of("0123456789") == std::string::npos)
-		access.gid = number(group, "GROUP", 0, UINT_MAX - 1);
+	else if (is_digits(group))
+		access.gid = parse_number(group, "GROUP", 0, UINT_MAX - 1);
 	else
 		throw UsageError("no group is called " + quote(group));
 }

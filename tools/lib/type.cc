@@ -457,8 +457,8 @@ Type named_type(const std::string &name)
 		return scalar_type(name);
 	std::string element = name.substr(0, bracket);
 	std::string count = name.substr(bracket + 1, name.size() - bracket - 2);
-	__u32 elements = number(count, "the number of elements in " + quote(name) + ",", 1,
-				max_named_elements);
+	__u32 elements = parse_number(count, "the number of elements in " + quote(name) + ",", 1,
+				      max_named_elements);
 	if (element != "char" && element != "hex")
 		return array_of(scalar_type(element), elements);
 	Type type = bytes_of(elements);
