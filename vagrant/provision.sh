@@ -9,12 +9,12 @@ set -eu
 
 build='make g++ clang llvm libbpf-dev libelf-dev zlib1g-dev nlohmann-json3-dev'
 demo='bpftool iproute2 iputils-ping mount ncat nmap procps python3 sudo util-linux'
-test='bats clang-19 ethtool git libxdp1 mandoc openssh-client python3-scapy strace systemd tshark'
+test='bats clang-19 ethtool git jq libxdp1 mandoc openssh-client python3-scapy strace systemd tshark'
 vm='busybox-static cpio e2fsprogs kmod mmdebstrap openssh-client qemu-system-x86 qemu-utils
 	xz-utils zstd'
 vagrant='slirp4netns'
 bench='ethtool gnuplot-nox ipset iptables nftables valgrind xdp-tools'
-lint='clang-format clang-tidy shellcheck mandoc git vagrant vagrant-libvirt'
+lint='clang-format clang-tidy shellcheck pyflakes3 mandoc git vagrant vagrant-libvirt'
 
 # die TEXT: why it failed, in one line.
 die() {

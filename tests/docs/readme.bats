@@ -222,7 +222,7 @@ xdp_mode() {
 	serve "$ns" name tcp:127.0.0.1:7777
 	bpftool map create "$BPFFS/map" type sockmap key 4 value 8 entries 1 name hookset_map
 	sockmap-update "$PID" 3 "$BPFFS/map"
-	holds "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7777')"
+	sockets_are "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7777')"
 	sockmap-update --delete "$BPFFS/map"
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }

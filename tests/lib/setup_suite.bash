@@ -50,7 +50,7 @@ setup_suite() {
 	# build/vm is the cache of `make vmtest`: gigabytes, and nothing to these tests.
 	tar -C "$(dirname "${BASH_SOURCE[0]}")/../.." --exclude=./build/vm -cf - . | tar -C "$HOOKSET_ROOT" -xf -
 	chmod -R go+rX "$HOOKSET_ROOT"
-	HOOKSET_SUITE=$(head -c 8 /dev/urandom | od -An -tx8 | tr -d ' ')
+	HOOKSET_SUITE=$(printf %08x "$SRANDOM")
 	export HOOKSET_ROOT HOOKSET_BUILD HOOKSET_SUITE PATH="$HOOKSET_BUILD:$PATH"
 	inventory | sort >"$BATS_SUITE_TMPDIR/before"
 }

@@ -194,7 +194,7 @@ server() {
 	answers "first hello|7" "$ns" tcp 127.0.0.1 7
 	stop "$PID"
 	answers refused "$ns" tcp 127.0.0.1 7
-	holds "$BPFFS/echo_socket" -
+	sockets_are "$BPFFS/echo_socket" -
 	server second tcp:127.0.0.1:7777
 	answers "second hello|7" "$ns" tcp 127.0.0.1 7
 	# And by a swap, while the old one is still there.
@@ -302,7 +302,7 @@ server() {
 	[ "${lines[1]}" = "1000 ok" ]
 }
 
-@test "the seed: nmap sees three more open ports" {
+@test "nmap sees three more open ports" {
 	requires cmd:nmap
 	two_hosts near ns
 	dispatch "$ns"

@@ -27,7 +27,7 @@ updates() {
 	fails 0 "$warning" "$@"
 }
 
-@test "the seed's command puts another process's socket into the map" {
+@test "upstream's command puts another process's socket into the map" {
 	netns ns
 	serve "$ns" echo tcp:127.0.0.1:7777
 	load_prog echo_dispatch
@@ -35,7 +35,7 @@ updates() {
 
 	run -0 --separate-stderr in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/echo_socket"
 	[ -z "$output$stderr" ]
-	holds "$BPFFS/echo_socket" "$(cookie "$ns" -t 'sport = :7777')"
+	sockets_are "$BPFFS/echo_socket" "$(cookie "$ns" -t 'sport = :7777')"
 }
 
 @test "wrong arguments" {
@@ -101,7 +101,7 @@ updates() {
 	[ "$thread" -ne "$PID" ]
 	fails 1 "sockmap-update: open process $thread: not a process but one of its threads" \
 		sockmap-update "$thread" 3 "$BPFFS/map"
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 @test "a process that has exited and is not reaped has no sockets" {
@@ -140,7 +140,7 @@ updates() {
 		"$(cookie "$ns" -t6 'src [::1]:7777')" "$(cookie "$ns" -u6 'src [::1]:7777')"
 		"$(cookie "$ns" -t 'sport = :7780')" "$(cookie "$ns" -t 'sport = :7781')"
 		"$(cookie "$ns" -t 'sport = :7782')" "$(cookie "$ns" -u 'sport = :7783')")
-	holds "$BPFFS/map" "${cookies[@]}"
+	sockets_are "$BPFFS/map" "${cookies[@]}"
 }
 
 @test "--listen wants the very address, port and protocol, and a socket that is not connected" {
@@ -160,7 +160,7 @@ updates() {
 		fails 1 "sockmap-update: find socket '$spec': no unconnected socket is bound there" \
 			in_ns "$ns" sockmap-update --listen "$spec" "$BPFFS/map"
 	done
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 @test "--listen does not choose between several sockets, but gives their cookies" {
@@ -178,10 +178,10 @@ updates() {
 		one="sockmap-update: find socket '$spec': several sockets are bound there: give the --cookie: "
 		[ "$stderr" = "$one${cookies[0]}, ${cookies[1]}" ] ||
 			[ "$stderr" = "$one${cookies[1]}, ${cookies[0]}" ]
-		holds "$BPFFS/map" -
+		sockets_are "$BPFFS/map" -
 	done
 	updates "" in_ns "$ns" sockmap-update --cookie "${cookies[1]}" "$BPFFS/map"
-	holds "$BPFFS/map" "${cookies[1]}"
+	sockets_are "$BPFFS/map" "${cookies[1]}"
 }
 
 @test "--listen: each part of PROTO:ADDR:PORT is checked" {
@@ -220,7 +220,7 @@ updates() {
 	updates "" sockmap-update -n "$PID" -l tcp:127.0.0.1:7777 "$BPFFS/map" 1
 	updates "" sockmap-update --netns="/run/netns/$ns" --listen=tcp:127.0.0.1:7777 "$BPFFS/map" 2
 	expected=$(cookie "$ns" -tl 'sport = :7777')
-	holds "$BPFFS/map" "$expected" "$expected" "$expected"
+	sockets_are "$BPFFS/map" "$expected" "$expected" "$expected"
 
 	# Its sockets are not ours.
 	netns other
@@ -248,7 +248,7 @@ updates() {
 	fails 1 "sockmap-update: enter network namespace '$ns': Operation not permitted" \
 		setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin \
 		sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/map"
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 @test "--cookie takes what ss prints" {
@@ -261,7 +261,7 @@ updates() {
 	updates "" in_ns "$ns" sockmap-update --cookie "$tcp" "$BPFFS/map" 0
 	updates "" in_ns "$ns" sockmap-update --cookie "sk:$udp" "$BPFFS/map" 1
 	updates "" in_ns "$ns" sockmap-update -c "${udp^^}" "$BPFFS/map" 2
-	holds "$BPFFS/map" "$tcp" "$udp" "$udp" -
+	sockets_are "$BPFFS/map" "$tcp" "$udp" "$udp" -
 
 	fails 1 "sockmap-update: find socket with cookie ffffffffffffffff: there is none in the network namespace" \
 		in_ns "$ns" sockmap-update --cookie ffffffffffffffff "$BPFFS/map" 3
@@ -324,7 +324,7 @@ passed() {
 	# A number is an index, whatever the names; fewer names than sockets do.
 	updates "" passed 3 2:1:0 sockmap-update --listen-fds=2 "$BPFFS/map" 5
 	updates "" passed 3 one sockmap-update --listen-fds=one "$BPFFS/map" 6
-	holds "$BPFFS/map" "$a" "$a" "$b" "$c" "$a" "$c" "$a"
+	sockets_are "$BPFFS/map" "$a" "$a" "$b" "$c" "$a" "$c" "$a"
 }
 
 @test "--listen-fds: none, none of that name, several, not for us" {
@@ -357,7 +357,7 @@ passed() {
 		passed 1 "" env LISTEN_FDS=10 sockmap-update --listen-fds=9 "$BPFFS/map"
 	misuse_passed "LISTEN_FDS '1x' is not a number" LISTEN_FDS=1x
 	misuse_passed "LISTEN_FDS '1048577' is not between 0 and 1048576" LISTEN_FDS=1048577
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 misuse_passed() {
@@ -418,12 +418,12 @@ misuse_passed() {
 		fails 1 "sockmap-update: update map '$BPFFS/$map' at key '0': No such file or directory (the slot is empty)" \
 			in_ns "$ns" sockmap-update --exist "$PID" 3 "$BPFFS/$map"
 		updates "" in_ns "$ns" sockmap-update --noexist "$PID" 3 "$BPFFS/$map"
-		holds "$BPFFS/$map" "$one"
+		sockets_are "$BPFFS/$map" "$one"
 		fails 1 "sockmap-update: update map '$BPFFS/$map' at key '0': File exists (the slot is used)" \
 			in_ns "$ns" sockmap-update -N "$PID" 4 "$BPFFS/$map"
-		holds "$BPFFS/$map" "$one"
+		sockets_are "$BPFFS/$map" "$one"
 		updates "" in_ns "$ns" sockmap-update -E "$PID" 4 "$BPFFS/$map"
-		holds "$BPFFS/$map" "$two"
+		sockets_are "$BPFFS/$map" "$two"
 		sockmap-update --delete "$BPFFS/$map" # a socket is in one array only
 	done
 }
@@ -533,8 +533,8 @@ host_order() {
 			sockmap-update -- "$PID" 3 "$BPFFS/three" "$wrong"
 	done
 	updates "" in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/three" 0x2
-	holds "$BPFFS/three" - - "$(cookie "$ns" -t 'sport = :7777')" ||
-		holds "$BPFFS/three" "$(cookie "$ns" -t 'sport = :7777')" # bpftool leaves out empty slots
+	sockets_are "$BPFFS/three" - - "$(cookie "$ns" -t 'sport = :7777')" ||
+		sockets_are "$BPFFS/three" "$(cookie "$ns" -t 'sport = :7777')" # bpftool leaves out empty slots
 }
 
 @test "any other type of map is refused and stays as it was" {
@@ -601,7 +601,7 @@ host_order() {
 			return 1
 		}
 	done
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 @test "reuseport_sockarray: TCP and UDP; a socket is in one array only" {
@@ -613,7 +613,7 @@ host_order() {
 
 	updates "" in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/one" 0
 	updates "" in_ns "$ns" sockmap-update "$PID" 4 "$BPFFS/one" 1
-	holds "$BPFFS/one" "$(cookie "$ns" -t 'sport = :7777')" "$(cookie "$ns" -u 'sport = :7777')"
+	sockets_are "$BPFFS/one" "$(cookie "$ns" -t 'sport = :7777')" "$(cookie "$ns" -u 'sport = :7777')"
 	fails 1 "sockmap-update: update map '$BPFFS/two' at key '0': Device or resource busy (the socket is in a map already)" \
 		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/two"
 	fails 1 "sockmap-update: update map '$BPFFS/sockmap' at key '0': Device or resource busy (the socket is in a reuseport_sockarray already)" \
@@ -637,7 +637,7 @@ host_order() {
 	updates "" sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/map" 4
 	local tcp
 	tcp=$(cookie "$ns" -tl 'sport = :7777')
-	holds "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7779')" "$(cookie "$ns" -u 'sport = :7780')" \
+	sockets_are "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7779')" "$(cookie "$ns" -u 'sport = :7780')" \
 		"$tcp" "$tcp" "$tcp"
 }
 
@@ -658,7 +658,7 @@ host_order() {
 		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/map"
 	fails 1 "sockmap-update: delete from map '$BPFFS/map' at key '0': Operation not permitted (the map is frozen or read-only)" \
 		sockmap-update --delete "$BPFFS/map"
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 @test "a plain user: own process and pins that were given to him" {
@@ -674,10 +674,10 @@ host_order() {
 	udp=$(cookie "$ns" -u 'sport = :7777')
 	updates "" in_ns "$ns" "${PLAIN[@]}" sockmap-update "$PID" 3 "$BPFFS/map" 0
 	updates "" in_ns "$ns" "${PLAIN[@]}" sockmap-update --listen udp:127.0.0.1:7777 "$BPFFS/map" 1
-	holds "$BPFFS/map" "$tcp" "$udp"
+	sockets_are "$BPFFS/map" "$tcp" "$udp"
 	updates "" in_ns "$ns" "${PLAIN[@]}" sockmap-update --cookie "sk:$udp" "$BPFFS/map" 0
 	updates "" in_ns "$ns" "${PLAIN[@]}" sockmap-update --delete "$BPFFS/map" 1
-	holds "$BPFFS/map" "$udp" -
+	sockets_are "$BPFFS/map" "$udp" -
 	updates "" in_ns "$ns" "${PLAIN[@]}" sockmap-update --noexist "$PID" 4 "$BPFFS/hash" 7
 	bpftool map lookup pinned "$BPFFS/hash" key 7 0 0 0
 }
@@ -715,7 +715,7 @@ serve_as_user() {
 	chmod 700 "$BPFFS/closed"
 	fails 1 "sockmap-update: open map '$BPFFS/closed/map': Permission denied" \
 		"${PLAIN[@]}" sockmap-update "$PID" 3 "$BPFFS/closed/map"
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 @test "a socket that is shared is found where it may be taken" {
@@ -738,7 +738,7 @@ serve_as_user() {
 		signal.pause()'
 	poll 5 grep -qx ready "$OUT"
 	poll 5 taken
-	holds "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7777')"
+	sockets_are "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7777')"
 }
 
 taken() {
@@ -765,7 +765,7 @@ meanwhile() {
 
 	meanwhile "stop $PID" pidfd_open "sockmap-update: get fd 3 of process $PID: No such process" \
 		sockmap-update "$PID" 3 "$BPFFS/map"
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 @test "the process ends when its socket has been found" {
@@ -776,7 +776,7 @@ meanwhile() {
 
 	meanwhile "stop $PID" sendto "sockmap-update: find socket 'udp:127.0.0.1:7777': no process holds it" \
 		sockmap-update --listen udp:127.0.0.1:7777 "$BPFFS/map"
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 @test "the process has another socket at this fd by the time it is opened" {
@@ -795,7 +795,7 @@ meanwhile() {
 
 	meanwhile "exchange $PID $OUT" pidfd_open "sockmap-update: find socket 'tcp:127.0.0.1:7777': no process holds it" \
 		sockmap-update --listen tcp:127.0.0.1:7777 "$BPFFS/map"
-	holds "$BPFFS/map" -
+	sockets_are "$BPFFS/map" -
 }
 
 exchange() {
@@ -810,5 +810,5 @@ exchange() {
 
 	updates "" in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/map"
 	stop "$PID"
-	poll 5 holds "$BPFFS/map" -
+	poll 5 sockets_are "$BPFFS/map" -
 }
