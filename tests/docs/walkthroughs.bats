@@ -18,8 +18,8 @@ walkthrough() {
 	run -0 "$HOOKSET_ROOT/tests/walkthrough" "$@"
 }
 
-# file: a walkthrough made of what comes on stdin. Its path is in FILE.
-file() {
+# write_file: a walkthrough made of what comes on stdin. Its path is in FILE.
+write_file() {
 	FILE=$BATS_TEST_TMPDIR/file.md
 	{
 		printf '# A test\n\nProof: it ends\n\n'
@@ -29,7 +29,7 @@ file() {
 
 # block: the same, of one block made of what comes on stdin.
 block() {
-	file < <(
+	write_file < <(
 		echo '```'
 		cat
 		echo '```'
@@ -325,7 +325,7 @@ malformed() {
 
 @test "runner: a condition chooses one of two blocks, and says which and why" {
 	requires root
-	file <<-'END'
+	write_file <<-'END'
 		<!-- if: vm $ echo the reason; false -->
 		```
 		vm $ echo not played
@@ -361,15 +361,15 @@ ok "*"(2 commands)" ]]
 
 @test "runner: what it cannot read is refused before it plays" {
 	requires root
-	file <<<'vm $ true'
+	write_file <<<'vm $ true'
 	malformed ": a prompt outside a fenced block"
-	file < <(printf '%s\n' '```' 'vm $ true')
+	write_file < <(printf '%s\n' '```' 'vm $ true')
 	malformed ": the last fenced block has no end"
-	file < <(printf '%s\n' '```' 'text' 'vm $ true' '```')
+	write_file < <(printf '%s\n' '```' 'text' 'vm $ true' '```')
 	malformed ": the block must begin with a prompt"
-	file <<<'no commands'
+	write_file <<<'no commands'
 	malformed ": no commands in it"
-	file <<<'<!-- if: maybe -->'
+	write_file <<<'<!-- if: maybe -->'
 	malformed ": unknown comment: <!-- if: maybe -->"
 	block <<<'vm $ true'
 	sed -i /Proof/d "$FILE"

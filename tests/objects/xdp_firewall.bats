@@ -76,8 +76,8 @@ pings_in_vain() {
 	[[ $output == *"3 packets transmitted, 0 received"* ]]
 }
 
-# stat REASON: how many packets, of fw_stats.
-stat() {
+# counter_of REASON: its packets in fw_stats.
+counter_of() {
 	fw stats get "$1" | grep -oP 'packets=\K\d+'
 }
 
@@ -484,8 +484,8 @@ stat() {
 	has block4 "0.0.0.0/1={packets=0 bytes=0}" "128.0.0.0/1={packets=$total bytes=$((total * 42))}"
 	has rule6 "{vlan=0 inner=0 proto=tcp port=0}={verdict=drop packets=0 bytes=0}" \
 		"{vlan=0 inner=0 proto=udp port=0}={verdict=drop packets=$total bytes=$((total * 62))}"
-	[ "$(stat blocked)" -eq "$total" ]
-	[ "$(stat ruled_out)" -eq "$total" ]
+	[ "$(counter_of blocked)" -eq "$total" ]
+	[ "$(counter_of ruled_out)" -eq "$total" ]
 }
 
 @test "ip loads it, native and generic, and map-pin gives its maps: the same" {
@@ -502,7 +502,7 @@ stat() {
 		fw rule4 add '{proto=tcp port=80}'
 		fw rule6 add '{proto=tcp port=80}'
 		closed_to tcp 80
-		[ "$(stat ruled_out)" -ge 2 ]
+		[ "$(counter_of ruled_out)" -ge 2 ]
 		in_ns "$server" ip link set dev veth0 $mode off
 		rm -r "$FW"
 		open_to tcp 80
@@ -585,8 +585,8 @@ stat() {
 	ip -n "$client" neigh flush dev veth0
 	open_to tcp 22
 	answers "name hello|80" "$server" tcp fd09::1 80
-	[ "$(stat not_ip)" -ge 2 ]
-	[ "$(stat neighbour)" -ge 2 ]
+	[ "$(counter_of not_ip)" -ge 2 ]
+	[ "$(counter_of neighbour)" -ge 2 ]
 }
 
 # Of the server's neighbour: not heard of for a while, or forgotten; asked, and it answers.
@@ -869,7 +869,7 @@ changes_under_flood() {
 		in_ns "$server" xdp-attach --expect "$attached" veth0 "$FW/prog" >/dev/null
 		attached=$(ip -n "$server" -o link show dev veth0 | grep -oP 'prog/xdp id \K\d+')
 	done
-	poll 20 dropped_more_than $(($(stat blocked) + 1000))
+	poll 20 dropped_more_than $(($(counter_of blocked) + 1000))
 	stop "$receiver"
 	[ "$(tail -n 1 "$got")" = 0 ]
 	# Else nothing was proved.
@@ -883,15 +883,15 @@ changes_under_flood() {
 }
 
 dropped_more_than() {
-	[ "$(stat blocked)" -gt "$1" ]
+	[ "$(counter_of blocked)" -gt "$1" ]
 }
 
 sleep_until_passed() {
-	poll 20 passed_more_than $(($(stat no_rule) + $1))
+	poll 20 passed_more_than $(($(counter_of no_rule) + $1))
 }
 
 passed_more_than() {
-	[ "$(stat no_rule)" -gt "$1" ]
+	[ "$(counter_of no_rule)" -gt "$1" ]
 }
 
 @test "rules and program change under flood: no packet gets through that the old and the new drop" {

@@ -29,7 +29,9 @@ in_force() {
 	fi
 }
 
-file() {
+# write_list TEXT [NAME]: a list in $BATS_TEST_TMPDIR/NAME, "file" by default; \n and the like are
+# expanded.
+write_list() {
 	printf '%b' "$1" >"$BATS_TEST_TMPDIR/${2:-file}"
 }
 
@@ -65,9 +67,9 @@ list_id() {
 @test "blocklist-load: lines as they are published: comments, blanks, carriage returns, both families" {
 	requires root
 	load_blocklist
-	file '# a comment\n; another\n\n  \t\n192.0.2.1\n  198.51.100.0/24  \n\t203.0.113.0/24 ; SBL7\n'
-	file '\xef\xbb\xbf10.0.0.0/8# glued\n172.16.0.0/12;glued\r\n2001:DB8::/32 # upper case\r\n\r\n' two
-	file '2001:0db8:0000:0000:0000:0000:0000:0001\n::ffff:192.0.2.1\nfe80::/10\n192.168.0.0/16' three
+	write_list '# a comment\n; another\n\n  \t\n192.0.2.1\n  198.51.100.0/24  \n\t203.0.113.0/24 ; SBL7\n'
+	write_list '\xef\xbb\xbf10.0.0.0/8# glued\n172.16.0.0/12;glued\r\n2001:DB8::/32 # upper case\r\n\r\n' two
+	write_list '2001:0db8:0000:0000:0000:0000:0000:0001\n::ffff:192.0.2.1\nfe80::/10\n192.168.0.0/16' three
 	loads "$BATS_TEST_TMPDIR/file" "$BATS_TEST_TMPDIR/two" "$BATS_TEST_TMPDIR/three"
 	[[ $output =~ ^10\ read,\ 9\ merged:\ 6\ IPv4,\ 3\ IPv6,\ 12\.0\ MiB,\ [0-9]+\ ms$ ]]
 	in_force 10.0.0.0/8 172.16.0.0/12 192.0.2.1/32 192.168.0.0/16 198.51.100.0/24 203.0.113.0/24 \
@@ -80,9 +82,9 @@ list_id() {
 @test "blocklist-load: gzip, by what it is and not by its name; standard input" {
 	requires root cmd:gzip
 	load_blocklist
-	file '192.0.2.1\n' plain.gz
-	file '192.0.2.3\n' a
-	file '192.0.2.5\n' b
+	write_list '192.0.2.1\n' plain.gz
+	write_list '192.0.2.3\n' a
+	write_list '192.0.2.5\n' b
 	# Members one behind the other are one file (RFC 1952 section 2.2).
 	{ gzip -c "$BATS_TEST_TMPDIR/a"; gzip -9c "$BATS_TEST_TMPDIR/b"; } >"$BATS_TEST_TMPDIR/zipped.txt"
 	loads "$BATS_TEST_TMPDIR/plain.gz" "$BATS_TEST_TMPDIR/zipped.txt"
@@ -105,10 +107,10 @@ list_id() {
 	local file=$BATS_TEST_TMPDIR/file two=$BATS_TEST_TMPDIR/two
 	requires root
 	load_blocklist
-	file '192.0.2.7\n' good
+	write_list '192.0.2.7\n' good
 	loads "$BATS_TEST_TMPDIR/good"
-	file '10.0.0.1\n10.1.2.3/8\nexample.org\n10.0.0.0/33\n10.0.0\n010.0.0.1\n10.0.0.1 10.0.0.2\n'
-	file '2001:db8::1/32\n2001:db8::/129\n2001:db8:::\n10.0.0.1-10.0.0.9\n-1\n10.0.0.0/\n1.2.3.4/x # 7\n' two
+	write_list '10.0.0.1\n10.1.2.3/8\nexample.org\n10.0.0.0/33\n10.0.0\n010.0.0.1\n10.0.0.1 10.0.0.2\n'
+	write_list '2001:db8::1/32\n2001:db8::/129\n2001:db8:::\n10.0.0.1-10.0.0.9\n-1\n10.0.0.0/\n1.2.3.4/x # 7\n' two
 	run -1 --separate-stderr blocklist-load "$BPFFS/dir" "$file" "$two"
 	[ -z "$output" ]
 	diff - <(echo "$stderr") <<-END
@@ -138,7 +140,7 @@ blocklist-load: load the lists into '$BPFFS/dir': 1 bad line, nothing is changed
 	[[ $output =~ ^1\ read,\ 8\ bad,\ 1\ merged:\ 1\ IPv4,\ 0\ IPv6, ]]
 	[ "$(wc -l <<<"$stderr")" -eq 8 ]
 	in_force 192.0.2.7/32
-	file '10.0.0.1\nno\n'
+	write_list '10.0.0.1\nno\n'
 	run -0 --separate-stderr blocklist-load -kj "$BPFFS/dir" "$file"
 	[[ $output =~ ^'{"read":1,"bad":1,"merged":1,"ipv4":1,"ipv6":0,"bytes":'[0-9]+',"milliseconds":'[0-9]+'}'$ ]]
 	[ "$stderr" = "blocklist-load: $file:2: 'no' is not an IPv4 address or prefix" ]
@@ -199,17 +201,17 @@ in_40_mb() {
 @test "blocklist-load: overlapping and adjacent ones are made the fewest CIDRs" {
 	requires root
 	load_blocklist
-	file '10.0.0.0/25\n10.0.0.128/25\n10.0.1.0/24\n10.0.0.7\n10.0.2.0/24\n10.0.0.0/25\n'
+	write_list '10.0.0.0/25\n10.0.0.128/25\n10.0.1.0/24\n10.0.0.7\n10.0.2.0/24\n10.0.0.0/25\n'
 	loads "$BATS_TEST_TMPDIR/file"
 	[[ $output == "6 read, 2 merged: 2 IPv4, 0 IPv6, "* ]]
 	in_force 10.0.0.0/23 10.0.2.0/24
-	file '10.0.0.3\n10.0.0.1\n10.0.0.2\n10.0.0.255\n10.0.1.0\n2001:db8::3\n2001:db8::1\n2001:db8::2\n2001:db8::/128\n'
+	write_list '10.0.0.3\n10.0.0.1\n10.0.0.2\n10.0.0.255\n10.0.1.0\n2001:db8::3\n2001:db8::1\n2001:db8::2\n2001:db8::/128\n'
 	loads "$BATS_TEST_TMPDIR/file"
 	in_force 10.0.0.1/32 10.0.0.2/31 10.0.0.255/32 10.0.1.0/32 2001:db8::/126
-	file '0.0.0.0/1\n128.0.0.0/1\n::/1\n8000::/1\n::1\n1.1.1.1\n'
+	write_list '0.0.0.0/1\n128.0.0.0/1\n::/1\n8000::/1\n::1\n1.1.1.1\n'
 	loads "$BATS_TEST_TMPDIR/file"
 	in_force 0.0.0.0/0 ::/0
-	file '255.255.255.254/31\n0.0.0.0\nffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127\n::\n1fff:ffff::/32\n2000::/32\n3fff:ffff::/32\n4000::/32\n'
+	write_list '255.255.255.254/31\n0.0.0.0\nffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127\n::\n1fff:ffff::/32\n2000::/32\n3fff:ffff::/32\n4000::/32\n'
 	loads "$BATS_TEST_TMPDIR/file"
 	in_force 0.0.0.0/32 255.255.255.254/31 ::/128 1fff:ffff::/32 2000::/32 3fff:ffff::/32 4000::/32 \
 		ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127
@@ -276,7 +278,7 @@ sys.exit(json.loads(sys.argv[1])["bytes"] > 2 * (6 << 20) + 1000000 * 32 + 4096)
 @test "blocklist-load: --check reads, says what is bad, and does not touch the kernel" {
 	local file=$BATS_TEST_TMPDIR/file
 	requires cmd:strace
-	file '10.0.0.0/25\n10.0.0.128/25\n2001:db8::/32\n'
+	write_list '10.0.0.0/25\n10.0.0.128/25\n2001:db8::/32\n'
 	run -0 --separate-stderr strace -o "$BATS_TEST_TMPDIR/trace" -e trace=bpf blocklist-load --check "$file"
 	[[ $output =~ ^3\ read,\ 2\ merged:\ 1\ IPv4,\ 1\ IPv6,\ 12\.0\ MiB,\ [0-9]+\ ms$ ]]
 	run ! grep -q 'bpf(' "$BATS_TEST_TMPDIR/trace"
@@ -293,7 +295,7 @@ blocklist-load: check the lists: 1 bad line" --check "$file"
 @test "blocklist-load: what is wrong with files and pins is said" {
 	local dir=$BPFFS/dir file=$BATS_TEST_TMPDIR/file
 	requires root
-	file '10.0.0.1\n'
+	write_list '10.0.0.1\n'
 	load_blocklist
 	refused "read '/nonexistent': No such file or directory" "$dir" /nonexistent
 	refused "read '/': Is a directory" "$dir" /
@@ -345,7 +347,7 @@ blocklist-load: check the lists: 1 bad line" --check "$file"
 # as_nobody: the pins are theirs, of mode 0600.
 as_nobody() {
 	map-pin --owner 65534 prog "$BPFFS/prog" "$BPFFS/theirs"
-	file '10.0.0.0/8\n2001:db8::/32\n'
+	write_list '10.0.0.0/8\n2001:db8::/32\n'
 	chmod 644 "$BATS_TEST_TMPDIR/file"
 }
 
@@ -418,7 +420,7 @@ as_nobody() {
 	local pin
 	requires root
 	load_blocklist
-	file '10.0.0.1\n'
+	write_list '10.0.0.1\n'
 	loads "$BATS_TEST_TMPDIR/file"
 	for pin in a b; do
 		blocklist-load --room 7 "$BPFFS/dir"
@@ -438,7 +440,7 @@ as_nobody() {
 @test "blocklist-load: --dump: a list that is replaced while it is looked for" {
 	requires root cmd:strace
 	load_blocklist
-	file '10.0.0.1\n'
+	write_list '10.0.0.1\n'
 	loads "$BATS_TEST_TMPDIR/file"
 	# The kernel does not know the list any more whose number it has just said.
 	run -0 strace -qq -o "$BATS_TEST_TMPDIR/log" -e trace=bpf -e inject=bpf:error=ENOENT:when="$(nth_bpf GET_FD_BY_ID)" \

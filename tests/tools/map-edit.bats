@@ -25,7 +25,7 @@ new_map() {
 		name "$(basename "$pin")" "$@"
 }
 
-# dump NAME: what the kernel has, KEY=VALUE in hexadecimal, sorted; of a map with a value per
+# dump NAME: the kernel's entries, KEY=VALUE in hexadecimal, sorted; of a map with a value per
 # CPU KEY=VALUE=VALUE...
 dump() {
 	bpftool -j map dump pinned "$BPFFS/$1" | sed 's/{"key":\["0x/\n&/g' | sed -nE '
@@ -34,8 +34,8 @@ dump() {
 		s/[]\[{},]//g; p' | sort
 }
 
-# holds NAME [LINE...]: this is what the kernel has.
-holds() {
+# map_is NAME [LINE...]: the kernel's dump of the map is these lines, in any order.
+map_is() {
 	local name=$1 got expected
 	shift
 	got=$(dump "$name")
@@ -44,7 +44,7 @@ holds() {
 		expected=$(printf '%s\n' "$@" | sort)
 	fi
 	if [ "$got" != "$expected" ]; then
-		printf 'map %s\nexpected:\n%s\nholds:\n%s\n' "$name" "$expected" "$got" >&2
+		printf 'map %s\nexpected:\n%s\nis:\n%s\n' "$name" "$expected" "$got" >&2
 		return 1
 	fi
 }
@@ -68,7 +68,8 @@ load_maps() {
 	bpftool prog load "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/prog" pinmaps "$BPFFS"
 }
 
-file() {
+# write_list TEXT: a list of entries, in $BATS_TEST_TMPDIR/file; \n and the like are expanded.
+write_list() {
 	printf '%b' "$1" >"$BATS_TEST_TMPDIR/file"
 }
 
@@ -136,30 +137,30 @@ each_key() {
 		map=m$((n++))
 		new_map $map "$map_type" "$size" 4 64
 		set -- -k "$type" -t u32 "$BPFFS/$map"
-		holds $map
+		map_is $map
 
 		silent "$@" add -- "$text=5"
-		holds $map "$bytes=$(value 5 "$percpu")"
+		map_is $map "$bytes=$(value 5 "$percpu")"
 		says "$text=5" "$@" show
 		says 5 "$@" get -- "$text"
 		silent "$@" add -- "$text"
-		holds $map "$bytes=$(value 1 "$percpu")"
+		map_is $map "$bytes=$(value 1 "$percpu")"
 		says 1 "$@" get -- "$text"
 
-		file "# what follows a hash is a comment\n\n$text=9 # so is this\n"
+		write_list "# what follows a hash is a comment\n\n$text=9 # so is this\n"
 		says "0 added, 1 changed" "$@" load "$BATS_TEST_TMPDIR/file"
-		holds $map "$bytes=$(value 9 "$percpu")"
+		map_is $map "$bytes=$(value 9 "$percpu")"
 		says "0 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 		says "0 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 		says "- $text=9"$'\n'"0 added, 0 changed, 1 removed" "$@" sync --dry-run /dev/null
-		holds $map "$bytes=$(value 9 "$percpu")"
+		map_is $map "$bytes=$(value 9 "$percpu")"
 		says "0 added, 0 changed, 1 removed" "$@" sync /dev/null
-		holds $map
+		map_is $map
 		says "1 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
-		holds $map "$bytes=$(value 9 "$percpu")"
+		map_is $map "$bytes=$(value 9 "$percpu")"
 
 		silent "$@" del -- "$text"
-		holds $map
+		map_is $map
 		refused "get '$text' from map '$BPFFS/$map': it is not there" "$@" get -- "$text"
 		refused "delete from map '$BPFFS/$map': '$text' is not there" "$@" del -- "$text"
 		says "" "$@" show
@@ -204,31 +205,31 @@ each_array() {
 	new_map a "$1" 4 8 3
 	set -- -t u64 "$BPFFS/a" # the keys need no type: they are indexes
 	zero=$(value 0)
-	holds a "00000000=$zero" "01000000=$zero" "02000000=$zero"
+	map_is a "00000000=$zero" "01000000=$zero" "02000000=$zero"
 	says $'0=0\n1=0\n2=0' "$@" show
 	silent "$@" add 1=7
-	holds a "00000000=$zero" "01000000=$(value 7)" "02000000=$zero"
+	map_is a "00000000=$zero" "01000000=$(value 7)" "02000000=$zero"
 	says 7 "$@" get 1
 	says 0 "$@" get 2
 	silent "$@" add 0-1=3 2
-	holds a "00000000=$(value 3)" "01000000=$(value 3)" "02000000=$(value 1)"
-	file '1=9\n'
+	map_is a "00000000=$(value 3)" "01000000=$(value 3)" "02000000=$(value 1)"
+	write_list '1=9\n'
 	says "0 added, 1 changed" "$@" load "$BATS_TEST_TMPDIR/file"
-	holds a "00000000=$(value 3)" "01000000=$(value 9)" "02000000=$(value 1)"
+	map_is a "00000000=$(value 3)" "01000000=$(value 9)" "02000000=$(value 1)"
 	# Its entries cannot be removed: those that the file does not name become zero.
 	says $'~ 0=3 -> 0\n~ 2=1 -> 0\n0 added, 2 changed, 0 removed' "$@" sync -d "$BATS_TEST_TMPDIR/file"
 	says "0 added, 2 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
-	holds a "00000000=$zero" "01000000=$(value 9)" "02000000=$zero"
+	map_is a "00000000=$zero" "01000000=$(value 9)" "02000000=$zero"
 	says "0 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 	says "0 added, 1 changed, 0 removed" "$@" sync /dev/null
-	holds a "00000000=$zero" "01000000=$zero" "02000000=$zero"
+	map_is a "00000000=$zero" "01000000=$zero" "02000000=$zero"
 
 	refused "open map '$BPFFS/a': its type is $type: its entries cannot be deleted, only set to another value" \
 		"$@" del 1
 	misuse "KEY '3': the map ends at 2" "$@" get 3
 	misuse "KEY[=VALUE] '3': the map ends at 2" "$@" add 1=5 3
 	misuse "KEY[=VALUE] '1-3': the map ends at 2" "$@" add 1-3
-	file '1\n3\n0-7\n4294967295\n4294967296\n'
+	write_list '1\n3\n0-7\n4294967295\n4294967296\n'
 	run -1 --separate-stderr map-edit "$@" load "$BATS_TEST_TMPDIR/file"
 	[ -z "$output" ]
 	[ "$stderr" = "map-edit: $BATS_TEST_TMPDIR/file:2: the map ends at 2
@@ -236,7 +237,7 @@ map-edit: $BATS_TEST_TMPDIR/file:3: the map ends at 2
 map-edit: $BATS_TEST_TMPDIR/file:4: the map ends at 2
 map-edit: $BATS_TEST_TMPDIR/file:5: '4294967296' is above 4294967295
 map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
-	holds a "00000000=$zero" "01000000=$zero" "02000000=$zero"
+	map_is a "00000000=$zero" "01000000=$zero" "02000000=$zero"
 }
 
 @test "map-edit: array: each verb" {
@@ -259,22 +260,22 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 		new_map l lpm_trie "$size" 4 8
 		set -- -k "$type" -t u32 "$BPFFS/l"
 		silent "$@" add "$text=5"
-		holds l "$bytes=05000000"
+		map_is l "$bytes=05000000"
 		says "$text=5" "$@" show
 		says 5 "$@" get "$text"
 		says 5 "$@" get "$inside" # what a program would see of this address
-		file "$text=9 # comment\r\n$text=9"
+		write_list "$text=9 # comment\r\n$text=9"
 		says "0 added, 1 changed" "$@" load "$BATS_TEST_TMPDIR/file"
-		holds l "$bytes=09000000"
+		map_is l "$bytes=09000000"
 		says "0 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 		says "0 added, 0 changed, 1 removed" "$@" sync /dev/null
-		holds l
+		map_is l
 		misuse "KEY[=VALUE] '$wrong': host bits are set: did you mean $right?" "$@" add "$wrong"
 		misuse "KEY '$wrong': host bits are set: did you mean $right?" "$@" del "$wrong"
 		silent "$@" add "$text" "$inside"
 		says $'1' "$@" get "$text"
 		silent "$@" del "$text" "$inside"
-		holds l
+		map_is l
 		refused "delete from map '$BPFFS/l': '$text' is not there" "$@" del "$text"
 		refused "get '$inside' from map '$BPFFS/l': it is not there" "$@" get "$inside"
 		rm "$BPFFS/l"
@@ -292,11 +293,11 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	new_map l lpm_trie 6 4 8
 	set -- -k hex[6] -t u32 "$BPFFS/l"
 	silent "$@" add 08000000ff00=2
-	holds l "08000000ff00=02000000"
+	map_is l "08000000ff00=02000000"
 	misuse "KEY[=VALUE] '08000000ff01': bits behind the prefix are set" "$@" add 08000000ff01
 	misuse "KEY[=VALUE] '11000000ff01': the prefix length is above 16" "$@" add 11000000ff01
 	misuse "KEY '11000000ff01': the prefix length is above 16" "$@" get 11000000ff01
-	holds l "08000000ff00=02000000"
+	map_is l "08000000ff00=02000000"
 
 	# To the kernel 10.1.2.3/8 is 10.0.0.0/8, and it is shown as what can be given back.
 	new_map nets lpm_trie 8 4 8
@@ -306,7 +307,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	map-edit "$@" show >"$BATS_TEST_TMPDIR/file"
 	says "0 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 	silent "$@" del 10.0.0.0/8
-	holds nets
+	map_is nets
 }
 
 @test "map-edit: sockmap and sockhash: show, get and del; cookies as ss has them" {
@@ -465,7 +466,7 @@ id_of() {
 	# What each CPU had goes with what is set.
 	bpftool map update pinned "$BPFFS/addrs6" key 253 9 0 0 0 0 0 0 0 0 0 0 0 0 0 1 value 3 0 0 0 0 0 0 0
 	silent "$BPFFS/addrs6" add fd09::1=7
-	holds addrs6 "fd090000000000000000000000000001=$(per_cpu 0700000000000000)"
+	map_is addrs6 "fd090000000000000000000000000001=$(per_cpu 0700000000000000)"
 
 	new_map plain hash 4 4 8
 	refused "open map '$BPFFS/plain': its type is hash, which has one value for all CPUs" \
@@ -526,7 +527,7 @@ id_of() {
 	while IFS='|' read -r map text bytes; do
 		echo "$map: $text"
 		silent "$BPFFS/$map" add -- "$text"
-		[ -z "$bytes" ] || holds "$map" "$bytes"
+		[ -z "$bytes" ] || map_is "$map" "$bytes"
 		[[ $(map-edit "$BPFFS/$map" show) == *"$text"* ]]
 		before=$(dump "$map")
 		map-edit "$BPFFS/$map" show >"$BATS_TEST_TMPDIR/file"
@@ -574,7 +575,7 @@ id_of() {
 	map-edit "$BPFFS/flows" add '{addr=10.0.0.1 port=80 proto=6}={packets=1 bytes=[2 3] mac=02:00:00:00:00:01}'
 	says '[{"key":{"addr":"10.0.0.1","port":80,"proto":6},"value":{"packets":1,"bytes":[2,3],"mac":"02:00:00:00:00:01"}}]' \
 		-j "$BPFFS/flows" show
-	file '77=3\n8\n'
+	write_list '77=3\n8\n'
 	says '{"changes":[{"action":"remove","key":7,"value":1},{"action":"remove","key":777,"value":255},{"action":"change","key":77,"old":2,"value":3},{"action":"add","key":8,"value":1}],"added":1,"changed":1,"removed":2}' \
 		-j --dry-run "$BPFFS/ports" sync "$BATS_TEST_TMPDIR/file"
 	says '{"added":1,"changed":1}' -j "$BPFFS/ports" load "$BATS_TEST_TMPDIR/file"
@@ -644,7 +645,7 @@ id_of() {
 	new_map ports hash 2 1 8
 	new_map other hash 2 1 8
 	silent -b "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/ports" add 777
-	holds ports 0903=01
+	map_is ports 0903=01
 	says 777=1 --btf="$BATS_FILE_TMPDIR/edit.o" "$BPFFS/ports" show
 	# --key and --value win.
 	says 2307=1 -b "$BATS_FILE_TMPDIR/edit.o" -k be16 "$BPFFS/ports" show
@@ -669,34 +670,34 @@ id_of() {
 	new_map ports hash 2 1 8
 	run ! bpftool map update pinned "$BPFFS/ports" key 7777 value 1
 	[[ $output == *"error parsing byte"* ]]
-	holds ports
+	map_is ports
 	bpftool map update pinned "$BPFFS/ports" key 7777 0 value 1
-	holds ports 6100=01 # 97
+	map_is ports 6100=01 # 97
 	map-edit -k u16 "$BPFFS/ports" del 97
 	silent -k u16 -t u8 "$BPFFS/ports" add 7777
-	holds ports 611e=01 # 0x1e61
+	map_is ports 611e=01 # 0x1e61
 	misuse "KEY[=VALUE] '7777 0': what is behind it makes no sense: '0'" \
 		-k u16 -t u8 "$BPFFS/ports" add "7777 0"
 	misuse "KEY[=VALUE] '77777': '77777' is above 65535" -k u16 -t u8 "$BPFFS/ports" add 77777
-	holds ports 611e=01
+	map_is ports 611e=01
 }
 
 @test "map-edit: where bpftool batch stops at a bad line with half of it done, nothing is done" {
 	requires root
 	new_map ports hash 2 1 8
-	file "map update pinned $BPFFS/ports key 7 0 value 1\nmap update pinned $BPFFS/ports key x 0 value 1\nmap update pinned $BPFFS/ports key 77 0 value 1\n"
+	write_list "map update pinned $BPFFS/ports key 7 0 value 1\nmap update pinned $BPFFS/ports key x 0 value 1\nmap update pinned $BPFFS/ports key 77 0 value 1\n"
 	run ! bpftool batch file "$BATS_TEST_TMPDIR/file"
-	holds ports 0700=01
+	map_is ports 0700=01
 
 	map-edit -k u16 "$BPFFS/ports" del 7
-	file '7\nx\n77\n70000\n'
+	write_list '7\nx\n77\n70000\n'
 	run -1 --separate-stderr map-edit -k u16 -t u8 "$BPFFS/ports" load "$BATS_TEST_TMPDIR/file"
 	[ -z "$output" ]
 	[[ ${stderr_lines[0]} == "map-edit: $BATS_TEST_TMPDIR/file:2: 'x' "* ]]
 	[ "${stderr_lines[1]}" = "map-edit: $BATS_TEST_TMPDIR/file:4: '70000' is above 65535" ]
 	[ "${stderr_lines[2]}" = "map-edit: load '$BATS_TEST_TMPDIR/file': 2 bad lines, nothing is changed" ]
 	[ "${#stderr_lines[@]}" -eq 3 ]
-	holds ports
+	map_is ports
 }
 
 @test "map-edit: where bpftool lets no plain user dump a map that has BTF, who may open the pin can do all" {
@@ -721,12 +722,12 @@ id_of() {
 	[ "$(as_user map-edit -k u16 -t u8 "$map" show)" = 777=3 ]
 	[ "$(as_user map-edit -k u16 -t u8 "$map" get 777)" = 3 ]
 	as_user map-edit -b "$BATS_FILE_TMPDIR/edit.o" "$map" add 7 8-9
-	holds ports 0700=01 0800=01 0900=01 0903=03
+	map_is ports 0700=01 0800=01 0900=01 0903=03
 	as_user map-edit -k u16 "$map" del 8-9
-	file '7=2\n77\n'
+	write_list '7=2\n77\n'
 	[ "$(as_user map-edit -k u16 -t u8 "$map" load - <"$BATS_TEST_TMPDIR/file")" = "1 added, 1 changed" ]
 	[ "$(as_user map-edit -k u16 -t u8 "$map" sync - <"$BATS_TEST_TMPDIR/file")" = "0 added, 0 changed, 1 removed" ]
-	holds ports 0700=02 4d00=01
+	map_is ports 0700=02 4d00=01
 
 	# Who may only read it can read it, and no more.
 	chown 0:65534 "$map"
@@ -739,7 +740,7 @@ id_of() {
 	refused_user "open map '$map': Permission denied" -k u16 -t u8 "$map" sync /dev/null
 	chmod 600 "$map"
 	refused_user "open map '$map': Permission denied" -k u16 -t u8 "$map" show
-	holds ports 0700=02 4d00=01
+	map_is ports 0700=02 4d00=01
 }
 
 # ---- lists
@@ -748,28 +749,28 @@ id_of() {
 	requires root
 	new_map m hash 2 1 300
 	set -- -k u16 -t u8 "$BPFFS/m"
-	file '# ports\r\n7\r\n\n  77 = 2  # two\n\t777=3#three\n   \n1000-1002=4\n1001=5\n7=9'
+	write_list '# ports\r\n7\r\n\n  77 = 2  # two\n\t777=3#three\n   \n1000-1002=4\n1001=5\n7=9'
 	says "6 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	says $'7=9\n77=2\n777=3\n1000=4\n1001=5\n1002=4' "$@" show
 	# A range over what is there: the last one wins.
-	file '1001=5\n1000-1002=4\n0x3e8=6\n'
+	write_list '1001=5\n1000-1002=4\n0x3e8=6\n'
 	says "0 added, 2 changed, 3 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 	says $'1000=6\n1001=4\n1002=4' "$@" show
-	file ''
+	write_list ''
 	says "0 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
-	file '\n#\n'
+	write_list '\n#\n'
 	says "0 added, 0 changed, 3 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
-	holds m
+	map_is m
 	# Twice in a row, in a list that is in order.
-	file '7\n7=9\n8\n'
+	write_list '7\n7=9\n8\n'
 	says "2 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	says $'7=9\n8=1' "$@" show
 	says "0 added, 0 changed, 2 removed" "$@" sync /dev/null
 	# UTF-8's byte order mark, as some editors leave it, is at the beginning or it is a mistake.
-	file '\xef\xbb\xbf7\r\n8\r\n'
+	write_list '\xef\xbb\xbf7\r\n8\r\n'
 	says "2 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
-	holds m 0700=01 0800=01
-	file '7\n\xef\xbb\xbf8\n'
+	map_is m 0700=01 0800=01
+	write_list '7\n\xef\xbb\xbf8\n'
 	refused "$BATS_TEST_TMPDIR/file:2: '"$'\xef\xbb\xbf'"8' is not a number
 map-edit: load '$BATS_TEST_TMPDIR/file': 1 bad line, nothing is changed" "$@" load "$BATS_TEST_TMPDIR/file"
 }
@@ -791,7 +792,7 @@ map-edit: $BATS_TEST_TMPDIR/file:2: '\x00' is not a number
 map-edit: $BATS_TEST_TMPDIR/file:4: '$nines'... is above 65535
 map-edit: $BATS_TEST_TMPDIR/file:5: what is behind it makes no sense: '$nines'...
 map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" load "$BATS_TEST_TMPDIR/file"
-	holds m
+	map_is m
 }
 
 @test "map-edit: ranges of ports and numbers, on the command line" {
@@ -806,7 +807,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	silent "$@" del 1001-65535 # what there is of it
 	says $'7=7\n1000=1' "$@" show
 	silent "$@" del 7 1000
-	holds m
+	map_is m
 	silent "$@" add 5-5
 	says 5=1 "$@" show
 
@@ -824,7 +825,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	new_map a hash 4 1 8
 	run -2 --separate-stderr map-edit -k be32 -t u8 "$BPFFS/a" add 10.0.0.1-10.0.0.3
 	[[ $stderr == "map-edit: KEY[=VALUE] '10.0.0.1-10.0.0.3': "* ]]
-	holds a
+	map_is a
 }
 
 @test "map-edit: bad values, and what is behind them" {
@@ -842,20 +843,20 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 		run -2 --separate-stderr map-edit "$@" add -- 1 "$text"
 		[[ $stderr == "map-edit: KEY[=VALUE] '$text': "* ]]
 	done
-	holds m
+	map_is m
 	# There is a value for what counts or says yes, for nothing else.
 	misuse "KEY[=VALUE] 'RED': its value is missing: write KEY=VALUE" "$BPFFS/colors" add RED
 	misuse "KEY[=VALUE] '{addr=1.2.3.4 port=1}': field 'proto' is missing" \
 		"$BPFFS/flows" add '{addr=1.2.3.4 port=1}'
 	silent "$BPFFS/be_ports" add 7
-	holds be_ports 0007=01
-	file '7 8\n\n7=1=2\nRED\n'
+	map_is be_ports 0007=01
+	write_list '7 8\n\n7=1=2\nRED\n'
 	run -1 --separate-stderr map-edit "$@" sync "$BATS_TEST_TMPDIR/file"
 	[ "${stderr_lines[0]}" = "map-edit: $BATS_TEST_TMPDIR/file:1: what is behind it makes no sense: '8'" ]
 	[ "${stderr_lines[1]}" = "map-edit: $BATS_TEST_TMPDIR/file:3: what is behind it makes no sense: '=2'" ]
 	[[ ${stderr_lines[2]} == "map-edit: $BATS_TEST_TMPDIR/file:4: 'RED' "* ]]
 	[ "${stderr_lines[3]}" = "map-edit: sync '$BATS_TEST_TMPDIR/file': 3 bad lines, nothing is changed" ]
-	file 'x\n'
+	write_list 'x\n'
 	run -1 --separate-stderr map-edit "$@" sync "$BATS_TEST_TMPDIR/file"
 	[ "${stderr_lines[1]}" = "map-edit: sync '$BATS_TEST_TMPDIR/file': 1 bad line, nothing is changed" ]
 }
@@ -940,15 +941,15 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	new_map m hash 2 1 8
 	set -- -k u16 -t u8 "$BPFFS/m"
 	[ "$(printf '7\n77=2' | map-edit "$@" load -)" = "2 added, 0 changed" ]
-	holds m 0700=01 4d00=02
+	map_is m 0700=01 4d00=02
 	[ "$(printf '77\n' | map-edit "$@" sync -)" = "0 added, 1 changed, 1 removed" ]
-	holds m 4d00=01
+	map_is m 4d00=01
 	run -1 --separate-stderr map-edit "$@" sync - <<<$'7\nx'
 	[[ ${stderr_lines[0]} == "map-edit: standard input:2: 'x' "* ]]
 	[ "${stderr_lines[1]}" = "map-edit: sync standard input: 1 bad line, nothing is changed" ]
 	closed() { map-edit "$@" <&-; }
 	fails 1 "map-edit: read standard input: Bad file descriptor" closed "$@" load -
-	holds m 4d00=01
+	map_is m 4d00=01
 }
 
 @test "map-edit: files that cannot be read" {
@@ -991,7 +992,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	exec 9>&-
 	wait "$PID"
 	[ "$(cat "$OUT")" = "1 added, 0 changed" ]
-	holds other 0700=01
+	map_is other 0700=01
 	refused "open map '$BPFFS/m': No such file or directory" -k u16 -t u8 "$BPFFS/m" show
 }
 
@@ -1007,10 +1008,10 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	refused "open map '$BPFFS/m': it is frozen: nobody can change it any more" "$@" del 7
 	refused "open map '$BPFFS/m': it is frozen: nobody can change it any more" "$@" load /dev/null
 	refused "open map '$BPFFS/m': it is frozen: nobody can change it any more" "$@" sync /dev/null
-	holds m 0700=01
+	map_is m 0700=01
 	new_map r array 4 4 1 flags 0x80 # BPF_F_RDONLY_PROG
 	silent -t u32 "$BPFFS/r" add 0=7
-	holds r 00000000=07000000
+	map_is r 00000000=07000000
 }
 
 # ---- a full map
@@ -1025,7 +1026,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 		set -- -k $key -t u32 "$BPFFS/m"
 		map-edit "$@" add 10.0.0.1 10.0.0.2
 		before=$(dump m)
-		file '10.0.0.2=9\n10.0.0.3\n10.0.0.4\n10.0.0.5\n'
+		write_list '10.0.0.2=9\n10.0.0.3\n10.0.0.4\n10.0.0.5\n'
 		refused "load '$BATS_TEST_TMPDIR/file' into map '$BPFFS/m': the map takes 4 entries, and would have 5" \
 			"$@" load "$BATS_TEST_TMPDIR/file"
 		[ "$(dump m)" = "$before" ]
@@ -1037,7 +1038,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 		[ "$(map-edit "$@" show | cut -d/ -f1 | cut -d= -f1 | tr '\n' ' ')" = "10.0.0.2 10.0.0.3 10.0.0.4 10.0.0.5 " ]
 		run -1 --separate-stderr map-edit "$@" add 10.0.0.6
 		[[ $stderr == "map-edit: add to map '$BPFFS/m': "*" (the map is full)" ]]
-		file '1.1.1.1\n1.1.1.2\n1.1.1.3\n1.1.1.4\n1.1.1.5\n'
+		write_list '1.1.1.1\n1.1.1.2\n1.1.1.3\n1.1.1.4\n1.1.1.5\n'
 		refused "sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m': the map takes 4 entries, and would have 5" \
 			"$@" sync "$BATS_TEST_TMPDIR/file"
 		[ "$(dump m | wc -l)" -eq 4 ]
@@ -1054,7 +1055,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 		silent "$@" add 1-64
 		silent "$@" add 65-100
 		says 1 "$@" get 100
-		file '1-64\n200\n'
+		write_list '1-64\n200\n'
 		for verb in load sync; do
 			run -1 --separate-stderr map-edit "$@" $verb "$BATS_TEST_TMPDIR/file"
 			[[ $stderr == *"the map takes 64 entries, and would have 65" ]]
@@ -1082,18 +1083,18 @@ nth() {
 	requires root cmd:strace
 	new_map m hash 4 4 5000
 	set -- map-edit -k u32 -t u32 "$BPFFS/m"
-	file '1-4000\n'
+	write_list '1-4000\n'
 	calls "$@" load "$BATS_TEST_TMPDIR/file" >/dev/null
 	[ "$(grep -c BPF_MAP_UPDATE "$CALLS")" -eq 1 ]
 	[ "$(grep -cx BPF_MAP_UPDATE_BATCH "$CALLS")" -eq 1 ]
-	file '3001-5000\n'
+	write_list '3001-5000\n'
 	calls "$@" sync "$BATS_TEST_TMPDIR/file" >/dev/null
 	[ "$(grep -E 'UPDATE|DELETE' "$CALLS" | tr '\n' ' ')" = "BPF_MAP_UPDATE_BATCH BPF_MAP_DELETE_BATCH " ]
 	# What is not changed is not written.
 	calls "$@" sync "$BATS_TEST_TMPDIR/file" >/dev/null
 	run -1 grep -E 'UPDATE|DELETE' "$CALLS"
 	# Where there is no room for old and new, the old goes first.
-	file '5001-9000\n'
+	write_list '5001-9000\n'
 	calls "$@" sync "$BATS_TEST_TMPDIR/file" >/dev/null
 	[ "$(grep -E 'UPDATE|DELETE' "$CALLS" | tr '\n' ' ')" = "BPF_MAP_DELETE_BATCH BPF_MAP_UPDATE_BATCH " ]
 	[ "$(dump m | wc -l)" -eq 4000 ]
@@ -1114,7 +1115,7 @@ nth() {
 		for call in LOOKUP UPDATE DELETE; do
 			echo "$call: $error"
 			map-edit -k u32 -t u32 "$BPFFS/m" sync - <<<"1-50=$RANDOM"
-			file '26-75=9\n'
+			write_list '26-75=9\n'
 			calls "$@" sync "$BATS_TEST_TMPDIR/file"
 			map-edit -k u32 -t u32 "$BPFFS/m" sync - <<<"1-50=$RANDOM"
 			[ "$(strace -qq -o "$BATS_TEST_TMPDIR/log" -e trace=bpf \
@@ -1135,7 +1136,7 @@ nth() {
 		[ $type != lpm_trie ] || key=cidr4 size=8
 		new_map m $type $size 4 8
 		new_map twin $type $size 4 8
-		file '10.0.0.2=9\n10.0.0.3\n10.0.0.4\n10.0.0.5\n10.0.0.6\n'
+		write_list '10.0.0.2=9\n10.0.0.3\n10.0.0.4\n10.0.0.5\n10.0.0.6\n'
 		for map in m twin; do
 			map-edit -k $key -t u32 "$BPFFS/$map" add 10.0.0.1 10.0.0.2
 		done
@@ -1168,11 +1169,11 @@ nth() {
 	# There is room for both: what is new comes first.
 	map-edit -k u32 -t u32 "$BPFFS/m" add 1-4=7
 	before=$(dump m)
-	file '3-6=8\n'
+	write_list '3-6=8\n'
 	calls "$@" >/dev/null
-	file '1-4=7\n'
+	write_list '1-4=7\n'
 	"$@"
-	file '3-6=8\n'
+	write_list '3-6=8\n'
 	for call in UPDATE DELETE; do
 		fails 1 "map-edit: sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m': Cannot allocate memory" \
 			failing BPF_MAP_${call}_BATCH "$@"
@@ -1181,12 +1182,12 @@ nth() {
 	# There is none: what is old goes first.
 	map-edit -k u32 -t u32 "$BPFFS/m" add 5-8=7
 	before=$(dump m)
-	file '11-18=8\n'
+	write_list '11-18=8\n'
 	calls "$@" >/dev/null
-	file '1-8=7\n'
+	write_list '1-8=7\n'
 	"$@"
 	[ "$(dump m)" = "$before" ]
-	file '11-18=8\n'
+	write_list '11-18=8\n'
 	fails 1 "map-edit: sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m': Cannot allocate memory" \
 		failing BPF_MAP_UPDATE_BATCH "$@"
 	[ "$(dump m)" = "$before" ]
@@ -1212,7 +1213,7 @@ nth() {
 	kill -CONT "$PID"
 	wait "$PID"
 	[ "$(cat "$OUT")" = "0 added, 0 changed, 5 removed" ]
-	holds m
+	map_is m
 }
 
 # kill_loop KILLS OLD NEW [BETWEEN]: run the command of $BATS_TEST_TMPDIR/command again and again, with
@@ -1348,7 +1349,7 @@ for entry in json.load(sys.stdin):
 	PY
 	refused "delete from map '$BPFFS/m': '17' is not there" -k u32 "$BPFFS/m" del 1-16 17
 	silent -k u32 "$BPFFS/m" del 1-16
-	holds m
+	map_is m
 }
 
 # on_terminal COMMAND: what it writes to a terminal that is its stdout and stderr.
@@ -1395,5 +1396,5 @@ on_terminal() {
 	done
 	# What prints nothing needs none.
 	fails 0 "" bash -c "map-edit -k u32 -t u32 $BPFFS/m add 8 >&-"
-	holds m 07000000=01000000 08000000=01000000
+	map_is m 07000000=01000000 08000000=01000000
 }

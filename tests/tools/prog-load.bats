@@ -38,7 +38,7 @@ for slot in json.load(sys.stdin):
         print(int.from_bytes(bytes(int(b, 16) for b in slot["value"][:8]), sys.byteorder))' "$2"
 }
 
-# vars PROG: the variables of the pinned program, as bpftool reads the kernel's own copy: JSON.
+# variables PROG: the variables of the pinned program as JSON, as bpftool reads them from the kernel.
 variables() {
 	local id
 	for id in $(map_ids "$1"); do
