@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-/* seed_drop.bpf.c for tc: the same tests at the same places, at the clsact ingress hook. */
+/* upstream_drop.bpf.c for tc: the same tests at the same places, at the clsact ingress hook. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 

@@ -179,7 +179,7 @@ def passes(path, prog):
 FIELDS = """frame.protocols _ws.malformed _ws.expert.severity _ws.expert.message tcp.dstport ip.src ip.dst ip.ttl
     ipv6.src ipv6.dst ipv6.hlim icmp.type icmp.code icmp.ident icmp.seq
     icmpv6.type icmpv6.code icmpv6.echo.identifier icmpv6.echo.sequence_number""".split()
-# What DESIGN.md says is parsed: two VLAN tags, IPv4, IPv6 and its extension headers.
+# The programs parse two VLAN tags, IPv4, IPv6 and its extension headers (bpf/include/parse.h).
 LINK = r"eth:ethertype(:(vlan|ieee8021ad):ethertype){0,2}"
 IP4 = LINK + ":ip"
 IP6 = LINK + r":ipv6(:ipv6\.(hopopts|routing|dstopts|fraghdr)){0,8}"

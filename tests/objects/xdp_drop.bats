@@ -74,7 +74,8 @@ fixture() {
 		-c "$BATS_TEST_DIRNAME/../fixtures/$1.c" -o "$BATS_TEST_TMPDIR/$1.o"
 }
 
-# walkthrough OBJECT SECTION: seed 000, on lo. hello does not show up while the program is there.
+# walkthrough OBJECT SECTION: as upstream shows it, on lo: while the program is there, hello does
+# not arrive.
 walkthrough() {
 	local ns
 	netns ns
@@ -166,24 +167,24 @@ walkthrough() {
 	blocks "$client" "$server" xdpgeneric pinned "$BPFFS/xdp_drop_prog"
 }
 
-@test "the seed's program lets the same client in" {
+@test "upstream's program lets the same client in" {
 	local mode
 	requires root cmd:ncat cmd:clang
 	two_servers client server
-	fixture seed_drop
-	bpftool prog load "$BATS_TEST_TMPDIR/seed_drop.o" "$BPFFS/seed"
-	run -1 "$PACKETS" verdicts "$TABLE" "$BPFFS/seed"
+	fixture upstream_drop
+	bpftool prog load "$BATS_TEST_TMPDIR/upstream_drop.o" "$BPFFS/upstream"
+	run -1 "$PACKETS" verdicts "$TABLE" "$BPFFS/upstream"
 	[[ $output == *": TCP to the port: expected DROP, got PASS"* ]]
 	[[ $output == *": TCP from the port: expected PASS, got DROP"* ]]
 	for mode in xdpdrv xdpgeneric; do
-		in_ns "$server" ip link set dev veth0 "$mode" pinned "$BPFFS/seed"
+		in_ns "$server" ip link set dev veth0 "$mode" pinned "$BPFFS/upstream"
 		connects "$client" 10.9.0.2
 		connects "$client" fd09::2
 		in_ns "$server" ip link set dev veth0 "$mode" off
 	done
 
 	# What it does block is a client that comes from port 8080, to anywhere.
-	in_ns "$server" ip link set dev veth0 xdpdrv pinned "$BPFFS/seed"
+	in_ns "$server" ip link set dev veth0 xdpdrv pinned "$BPFFS/upstream"
 	run ! in_ns "$client" ncat -z -w 250ms -p 8080 10.9.0.2 8081
 	in_ns "$client" ncat -z -w 2 -p 8079 10.9.0.2 8081
 }
@@ -230,12 +231,12 @@ walkthrough() {
 	done
 }
 
-@test "xdp_drop.o: the seed's walkthrough on lo" {
+@test "xdp_drop.o: upstream's walkthrough on lo" {
 	requires root cmd:ncat ip-text
 	walkthrough "$HOOKSET_BUILD/xdp_drop.o" .text
 }
 
-@test "xdp_drop.bpf.o: the seed's walkthrough on lo" {
+@test "xdp_drop.bpf.o: upstream's walkthrough on lo" {
 	requires root cmd:ncat
 	walkthrough "$HOOKSET_BUILD/xdp_drop.bpf.o" xdp
 }

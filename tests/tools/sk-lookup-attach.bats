@@ -36,7 +36,7 @@ print(*sorted(l["prog_id"] for l in json.load(sys.stdin)
 	}
 }
 
-@test "the seed's command attaches to the network namespace that it runs in" {
+@test "upstream's command attaches to the network namespace that it runs in" {
 	netns ns
 	load_prog echo_dispatch
 

@@ -122,7 +122,7 @@ SECTIONS = [
     Section("SYN flood, dropped", "M packets/s", [
         Row("xdp_drop.o, native", flood(xdp(BUILD / "xdp_drop.o"))),
         Row("only XDP_DROP, native: the limit", flood(xdp(OURS / "only_drop.bpf.o"), controls=False)),
-        Row("the least filter, native", flood(xdp(OURS / "seed_drop.bpf.o")), goal=0.95),
+        Row("the least filter, native", flood(xdp(OURS / "upstream_drop.bpf.o")), goal=0.95),
         Row("xdp-filter, native", flood(xdp_filter()), goal=1.2),
         Row("xdp-filter, native, only its TCP part", flood(xdp_filter("--features tcp"))),
         Row("xdp_drop.o, generic", flood(xdp(BUILD / "xdp_drop.o", "xdpgeneric"))),

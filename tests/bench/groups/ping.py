@@ -14,7 +14,7 @@ from lab import ADDRESS, BUILD, OURS, PINGS, READER_CPU, Row, Section, Wire, Wro
 
 TITLE = "Tell of each ICMP packet"
 OBJECT = BUILD / "detect_ping.bpf.o"
-SEED = OURS / "seed_ping.bpf.o"
+UPSTREAM = OURS / "upstream_ping.bpf.o"
 
 
 class Reader:
@@ -112,10 +112,10 @@ SECTIONS = [
         Row("detect_ping, ringbuf-read", flood(OBJECT)),
         Row("detect_ping, ringbuf-read --json", flood(OBJECT, "--json")),
         Row("detect_ping, ringbuf-read --hex", flood(OBJECT, "--hex")),
-        Row("a wake-up for each, ringbuf-read", flood(SEED), goal=5),
+        Row("a wake-up for each, ringbuf-read", flood(UPSTREAM), goal=5),
     ]),
     Section("From packet to printed line, 500 pings a second", "µs", [
         Row("detect_ping, ringbuf-read", latency(OBJECT)),
-        Row("a wake-up for each, ringbuf-read", latency(SEED)),
+        Row("a wake-up for each, ringbuf-read", latency(UPSTREAM)),
     ], less=True),
 ]

@@ -123,7 +123,7 @@ LIMIT = Row("only XDP_DROP", cost(OURS / "only_drop.bpf.o", SYN, DROP))
 SECTIONS = [
     section(
         "xdp_drop", LIMIT,
-        Row("the least filter, TCP to the port, dropped", cost(OURS / "seed_drop.bpf.o", SYN, DROP)),
+        Row("the least filter, TCP to the port, dropped", cost(OURS / "upstream_drop.bpf.o", SYN, DROP)),
         *rows("xdp_drop.o", BUILD / "xdp_drop.o",
               ("TCP to the port, dropped", SYN, DROP),
               ("TCP to another port, passed", ip4_tcp(80), PASS),

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * The least that can be called a filter: what seed 000's program does, at the same places in
- * the packet, but for the destination port. It knows neither the EtherType, VLAN tags, IPv6,
- * options nor fragments, takes much for TCP that is none, and misses much that is.
+ * The least that can be called a filter: upstream's xdp_drop (tests/fixtures/upstream_drop.c),
+ * but for the destination port. It knows neither the EtherType, VLAN tags, IPv6, options nor
+ * fragments. It takes other packets for TCP, and misses some that are.
  */
 #include <linux/bpf.h>
 
@@ -10,7 +10,7 @@
 #include <bpf/bpf_helpers.h>
 
 SEC("xdp")
-int seed_drop(struct xdp_md *ctx)
+int upstream_drop(struct xdp_md *ctx)
 {
 	void *end = (void *)(long)ctx->data_end;
 	void *packet = (void *)(long)ctx->data;

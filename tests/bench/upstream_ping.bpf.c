@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * What the seed's detect_ping does: an event of two addresses for each ICMP packet over IPv4
- * without options, the reader woken up for each, and then the look at the list. Only the time
- * is added, which the latency is taken from.
+ * Upstream's detect_ping (upstream: see tests/fixtures/upstream_drop.c): an event of two
+ * addresses for each ICMP packet over IPv4 without options, a wake-up of the reader for each,
+ * and then a look-up in the list. Only the time is added, from which the latency is computed.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -13,7 +13,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-struct seed_event {
+struct upstream_event {
 	__u64 time;
 	__be32 saddr;
 	__be32 daddr;
@@ -27,26 +27,25 @@ struct {
 	__type(value, __u32);
 } ping_hash SEC(".maps");
 
-/* A struct seed_event per packet. */
+/* A struct upstream_event per packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);
 } ringbuf SEC(".maps");
 
-/* Not inlined: by its parameter struct seed_event gets into the BTF, where ringbuf-read needs it.
- */
-static __noinline long tell(struct seed_event *e)
+/* Not inlined: its parameter puts struct upstream_event into the BTF, for ringbuf-read. */
+static __noinline long tell(struct upstream_event *e)
 {
 	return bpf_ringbuf_output(&ringbuf, e, sizeof(*e), BPF_RB_FORCE_WAKEUP);
 }
 
 SEC("xdp")
-int seed_ping(struct xdp_md *ctx)
+int upstream_ping(struct xdp_md *ctx)
 {
 	void *end = (void *)(long)ctx->data_end;
 	struct ethhdr *eth = (void *)(long)ctx->data;
 	struct iphdr *ip = (void *)(eth + 1);
-	struct seed_event e = {};
+	struct upstream_event e = {};
 
 	if ((void *)(ip + 1) + 8 > end)
 		return XDP_PASS;
