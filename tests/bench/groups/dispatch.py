@@ -31,7 +31,7 @@ def dispatch(wire, ports):
     prog = load(BUILD / "echo_dispatch.bpf.o")
     run([BUILD / "sk-lookup-attach", "--netns", "far", prog, prog.with_name("link")])
     run([BUILD / "map-edit", "--key", "u16", "--value", "u8", prog.with_name("echo_ports"), "add", *ports])
-    with serving([SERVER]) as server:
+    with serving([SERVER]):
         run([BUILD / "sockmap-update", "--netns", "far", f"--listen=tcp:0.0.0.0:{SERVER}", prog.with_name("echo_socket")])
         yield
 

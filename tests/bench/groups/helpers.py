@@ -101,7 +101,7 @@ def sk_lookup_attach(wire):
 
 
 def sockmap_update():
-    with Wire() as wire, serving([SERVER]) as server:
+    with Wire(), serving([SERVER]) as server:
         echo_socket = load(BUILD / "echo_dispatch.bpf.o").with_name("echo_socket")
         ms, kib = run(first([OURS / "times", PROCESSES, BUILD / "sockmap-update", server.pid, 4, echo_socket], CPU),
                       "far").split()
