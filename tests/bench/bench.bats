@@ -4,6 +4,7 @@
 # as little of it as can be.
 # shellcheck disable=SC2016 # the shell in the container expands it
 
+# It loads each object: echo_dispatch, xdp_blocklist.
 load ../lib/helpers
 
 export MS=5000 PACKETS=20000 RUNS=100000 PROCESSES=2 PINGS=20 CIDRS=100 CONNECTIONS=20

@@ -5,6 +5,8 @@
 # out. The walkthroughs' commands are all played: see walkthroughs.bats.
 # shellcheck disable=SC2016,SC2154 # awk and sh expand them; netns names its variable
 
+# The walkthroughs find the maps of echo_dispatch by their names:
+# finds by name: echo_dispatch
 load ../lib/helpers
 
 README=$BATS_TEST_DIRNAME/../../README.md

@@ -19,7 +19,7 @@ setup() {
 	NETNS=()
 	BPFFS=$BATS_TEST_TMPDIR/bpffs
 	mkdir "$BPFFS"
-	mount -t bpf hookset-test "$BPFFS"
+	mount -t bpf "hookset-$HOOKSET_SUITE" "$BPFFS"
 	# A plain user must be able to walk to it.
 	chmod 711 "${BATS_TEST_TMPDIR%/*}" "$BATS_TEST_TMPDIR"
 	chmod 755 "$BPFFS"

@@ -57,7 +57,7 @@ cap_bpf() {
 unprivileged_map_access() {
 	local dir rc=0
 	dir=$(mktemp -d)
-	mount -t bpf hookset-probe "$dir"
+	mount -t bpf "hookset-$HOOKSET_SUITE" "$dir"
 	chmod 755 "$dir"
 	bpftool map create "$dir/m" type array key 4 value 4 entries 1 name hookset_probe
 	chown 65534 "$dir/m"

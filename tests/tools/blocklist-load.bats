@@ -3,6 +3,8 @@
 # shellcheck disable=SC2154 # bats sets stderr and stderr_lines
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 
+# stray_lists() counts the maps that are called as those of xdp_blocklist:
+# finds by name: xdp_blocklist
 load ../lib/helpers
 
 BLOCKLIST=$BATS_TEST_DIRNAME/../objects/blocklist.py

@@ -38,7 +38,7 @@ opens_empty_bss() {
 		__attribute__((section("xdp"))) int pass(void *ctx) { return 2; }
 		char LICENSE[] __attribute__((section("license"))) = "Dual BSD/GPL";
 	EOF
-	mount -t bpf hookset-probe "$dir/bpffs"
+	mount -t bpf "hookset-$HOOKSET_SUITE" "$dir/bpffs"
 	bpftool prog load "$dir/pass.o" "$dir/bpffs/pass" >/dev/null 2>&1 || rc=1
 	umount "$dir/bpffs"
 	return $rc
