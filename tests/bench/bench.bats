@@ -5,6 +5,8 @@
 # shellcheck disable=SC2016 # the shell in the container expands it
 
 # It loads each object: echo_dispatch, xdp_blocklist.
+# It tests what is printed of a measurement, not the kernel that is measured.
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 export MS=5000 PACKETS=20000 RUNS=100000 PROCESSES=2 PINGS=20 CIDRS=100 CONNECTIONS=20

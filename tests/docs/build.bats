@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # The Makefile: what is built, rebuilt, installed and taken away again.
 
+# Only make: no kernel has a say in it.
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 # What `make` would build if FILE had changed.

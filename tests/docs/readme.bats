@@ -7,6 +7,8 @@
 
 # The walkthroughs find the maps of echo_dispatch by their names:
 # finds by name: echo_dispatch
+# What these commands do on a kernel, the suites of their tools test.
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 README=$BATS_TEST_DIRNAME/../../README.md

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # vagrant/provision.sh, as the Vagrantfile calls it and as make does.
 
+# Only packages and files: no kernel has a say in it.
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 # machine COMMAND...: run it where there are an eth1 and an /etc that end with it.
@@ -21,7 +23,7 @@ machine() {
 # What demo-vm could change, when and what.
 # shellcheck disable=SC2016 # expanded in there
 state='find /etc "$HOOKSET_BUILD" -type f -printf "%p %s %T@\n"
-	sort /proc/mounts
+	grep -v hookset- /proc/mounts | sort
 	ip -6 addr show dev eth1 scope global | sed "s/ tentative//"
 	dpkg-query -W'
 

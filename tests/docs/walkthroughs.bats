@@ -6,6 +6,8 @@
 
 # The third one finds the maps of echo_dispatch by their names:
 # finds by name: echo_dispatch
+# On each kernel tests/vm/vmtest plays the walkthroughs by themselves.
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 WALKTHROUGHS=$BATS_TEST_DIRNAME/../../vagrant
@@ -445,7 +447,7 @@ gone() {
 
 # What could be left in the machine; not what other tests have there meanwhile.
 machine() {
-	awk '$3 != "bpf" || $2 == "/sys/fs/bpf"' /proc/self/mounts
+	awk '$3 !~ /^(bpf|nsfs)$/ || $2 == "/sys/fs/bpf"' /proc/self/mounts
 	ip netns list | grep -o -e hookset-host -e hookset-vm
 	ip -o link | grep -o vboxnet0
 	find /sys/fs/bpf "${TMPDIR:-/tmp}" /mnt -maxdepth 1 -name '*walkthrough*'

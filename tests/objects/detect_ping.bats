@@ -53,6 +53,7 @@ told() {
 	diff <(printf '%s\n' "$@") <(events_of "$file")
 }
 
+# bats test_tags=kernel-free
 @test "the table: tshark agrees with each verdict and each event" {
 	requires cmd:tshark
 	"$PACKETS" dissect "$TABLE"

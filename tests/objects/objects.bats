@@ -63,6 +63,7 @@ map_is() {
 	[[ $output == *" '$3' "* ]]
 }
 
+# bats test_tags=kernel-free
 @test "built from the Makefile without a warning, by each clang: every source has its object" {
 	local tree source
 	for tree in "$BATS_FILE_TMPDIR"/*/build; do
@@ -121,6 +122,7 @@ map_is() {
 	for_each prog_loads xdp_drop.o xdp_drop.bpf.o xdp_pass.bpf.o detect_ping.bpf.o xdp_firewall.bpf.o xdp_blocklist.bpf.o
 }
 
+# bats test_tags=kernel-free
 @test "xdp_drop.o: .text holds its one program; no BTF, no map, no relocation" {
 	text_only() {
 		run -0 llvm-readelf --sections --wide "$1"

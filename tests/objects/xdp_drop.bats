@@ -116,6 +116,7 @@ walkthrough() {
 	"$PACKETS" passes "$BATS_TEST_TMPDIR/icmp.table" "$BPFFS/xdp_drop_prog"
 }
 
+# bats test_tags=kernel-free
 @test "the table: tshark agrees with each verdict" {
 	requires cmd:tshark
 	"$PACKETS" dissect "$TABLE"
@@ -241,6 +242,7 @@ walkthrough() {
 	walkthrough "$HOOKSET_BUILD/xdp_drop.bpf.o" xdp
 }
 
+# bats test_tags=kernel-free
 @test "make DROP_PORT=9090: both objects block that port, and make rebuilds when it changes" {
 	local tree=$BATS_TEST_TMPDIR/tree objects=(build/xdp_drop.o build/xdp_drop.bpf.o)
 	requires root cmd:clang cmd:llvm-objcopy
@@ -266,6 +268,7 @@ walkthrough() {
 	"$PACKETS" verdicts "$TABLE" "$BPFFS/xdp"
 }
 
+# bats test_tags=kernel-free
 @test "make DROP_PORT=N: what is no TCP port is refused" {
 	local port
 	cp -r "$HOOKSET_ROOT/Makefile" "$HOOKSET_ROOT/bpf" "$BATS_TEST_TMPDIR"

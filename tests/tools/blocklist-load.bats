@@ -42,6 +42,7 @@ list_id() {
 	map-edit "$BPFFS/dir/blocklist" show
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: wrong usage" {
 	misuse "DIR is missing"
 	misuse "FILE is missing" dir
@@ -105,6 +106,7 @@ list_id() {
 	in_force 192.0.2.1/32 192.0.2.3/32
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: every bad line is named, with what is wrong, and nothing is changed" {
 	local file=$BATS_TEST_TMPDIR/file two=$BATS_TEST_TMPDIR/two
 	requires root
@@ -149,6 +151,7 @@ blocklist-load: load the lists into '$BPFFS/dir': 1 bad line, nothing is changed
 	in_force 10.0.0.1/32
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: lines that are no text, or long, or without end, are bad lines" {
 	local file=$BATS_TEST_TMPDIR/file
 	printf '10.0.0.1\0\n\x1b[2J\n%s\n' "$(printf '1%.0s' {1..300})" >"$file"
@@ -179,6 +182,7 @@ print("10.0.0.4", "10.0.0.5".rjust(3 * megabyte), sep="\n", end="")' >"$file"
 	[[ $output == "2 read, 3 bad, "* ]]
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: a file larger than memory is read all the same, and a list that is too long is an error" {
 	requires cmd:gzip
 	# What unpacks to 100 MB, as who publishes a list could have it.
@@ -277,6 +281,7 @@ sys.exit(json.loads(sys.argv[1])["bytes"] > 2 * (6 << 20) + 1000000 * 32 + 4096)
 	PY
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: --check reads, says what is bad, and does not touch the kernel" {
 	local file=$BATS_TEST_TMPDIR/file
 	requires cmd:strace

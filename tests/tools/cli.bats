@@ -3,6 +3,8 @@
 # What all helpers have in common: usage, exit status, messages, what they need.
 # shellcheck disable=SC2034 # misuse() reads TOOL
 
+# Only arguments and output: no kernel has a say in it.
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 # each FUNCTION: call it with each tool that there is a source of.

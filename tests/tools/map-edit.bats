@@ -73,6 +73,7 @@ write_list() {
 	printf '%b' "$1" >"$BATS_TEST_TMPDIR/file"
 }
 
+# bats test_tags=kernel-free
 @test "map-edit: wrong usage" {
 	misuse "MAP is missing"
 	misuse "show, get, add, del, load or sync is missing" map

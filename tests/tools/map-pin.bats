@@ -74,6 +74,7 @@ xdp_link() {
 	done
 }
 
+# bats test_tags=kernel-free
 @test "map-pin: wrong usage" {
 	local dir=$BPFFS/dir
 	misuse "dev, prog, link or map is missing"

@@ -71,6 +71,7 @@ if not eval(sys.argv[2]):
     sys.exit(f"not {sys.argv[2]}: {v}")' "$(variables "$1")" "$2"
 }
 
+# bats test_tags=kernel-free
 @test "prog-load: wrong usage" {
 	misuse "OBJ and PIN are missing"
 	misuse "PIN is missing" obj.o
@@ -789,6 +790,7 @@ verifier_log() {
 	pins_are "$BPFFS"
 }
 
+# bats test_tags=kernel-free
 @test "an object that is cut short, anywhere, is refused and breaks nothing" {
 	local obj=$BATS_TEST_TMPDIR/x.o size length
 	requires root
@@ -806,6 +808,7 @@ verifier_log() {
 	pins_are "$BPFFS"
 }
 
+# bats test_tags=kernel-free
 @test "an object whose bytes are wrong ends in a message, never in a crash" {
 	local obj seed
 	requires root

@@ -122,6 +122,7 @@ lines_are() {
 	[ "$(wc -l <"$1")" -eq "$2" ]
 }
 
+# bats test_tags=kernel-free
 @test "ringbuf-read: --help and --version" {
 	local option word
 	for option in -h --help; do
@@ -140,6 +141,7 @@ lines_are() {
 	done
 }
 
+# bats test_tags=kernel-free
 @test "ringbuf-read: wrong usage" {
 	local text
 	misuse "MAP is missing"
@@ -536,6 +538,7 @@ sys.exit(bool(select.select([], [fd], [], 0)[1]))' "$pipe"
 	[[ $output == *"libbpf: "* ]]
 }
 
+# bats test_tags=kernel-free
 @test "ringbuf-read: a full disk is an error" {
 	local option
 	requires root

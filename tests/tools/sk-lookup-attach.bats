@@ -104,6 +104,7 @@ in_that_netns() {
 	silent --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
 }
 
+# bats test_tags=kernel-free
 @test "wrong arguments" {
 	misuse "PROG and LINK are missing"
 	misuse "LINK is missing" prog

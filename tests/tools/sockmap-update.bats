@@ -38,6 +38,7 @@ updates() {
 	sockets_are "$BPFFS/echo_socket" "$(cookie "$ns" -t 'sport = :7777')"
 }
 
+# bats test_tags=kernel-free
 @test "wrong arguments" {
 	local map=$BPFFS/map
 

@@ -3,6 +3,8 @@
 # Values by type, tools/lib/value: text to bytes and back. What the bytes should be, Python says.
 # shellcheck disable=SC2016 # what make is to expand
 
+# Only text and bytes: no kernel has a say in it.
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 setup_file() {

@@ -68,6 +68,7 @@ has() {
 	}
 }
 
+# bats test_tags=kernel-free
 @test "xdp-attach: wrong usage" {
 	misuse "DEV and PROG are missing"
 	misuse "PROG is missing" lo
