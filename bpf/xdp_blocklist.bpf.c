@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * xdp_blocklist: drop what comes from a listed address, IPv4 or IPv6, with as
- * many look-ups, however many are listed. blocklist-load makes the list, an
- * array of its own, and puts it into the slot of `blocklist`: what a packet
- * meets is one list, whole, or, before there is any, none. block_stats counts
- * what was dropped.
+ * xdp_blocklist: drop packets from listed addresses, IPv4 or IPv6, by a two-level
+ * bitmap with a rank directory over leaves, and bucketed interval boundaries. The
+ * number of map lookups for a packet does not depend on the size of the list.
  *
- * What is not IP or cannot be parsed is passed on. Neighbour discovery is
- * dropped like anything else that comes from a listed address.
+ * blocklist-load writes a list into an array map of its own, in the form that
+ * xdp_blocklist.h describes, and puts this map into the slot of `blocklist`. So a
+ * packet is checked against one complete list, or, before the first load, against
+ * none. block_stats counts the packets dropped.
+ *
+ * Packets that are not IP or cannot be parsed pass. Neighbour discovery from a
+ * listed address is dropped like any other packet.
  */
 #include "xdp_blocklist.h"
 
@@ -15,7 +18,7 @@
 
 #include "include/parse.h"
 
-/* Key: 0; value: the list in force, see xdp_blocklist.h. */
+/* Key: 0; value: the active list, see xdp_blocklist.h. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1);
@@ -54,71 +57,74 @@ static __always_inline __u32 count_bits(__u64 bits)
 enum listed {
 	LISTED_NOT,
 	LISTED_WHOLE,
-	LISTED_IN_PART,
+	LISTED_LEAF,
 };
 
-/* How much of a slot is listed? In part: which `bits`, `pair` or `many` is it? */
-static __always_inline enum listed block_slot(void *list, __u32 first, __u32 slot, __u32 *part)
+/* Is the slot listed? If it is listed in part: which leaf has its addresses? */
+static __always_inline enum listed find_slot(void *list, __u32 first, __u32 slot, __u32 *leaf)
 {
-	const union block_cell *any, *top;
+	const union block_cell *present, *rank;
 	__u64 bit = 1ULL << slot % 64;
-	__u64 word, full;
+	__u64 word, whole;
 
-	any = cell(list, first + slot / 512);
-	if (!any) /* never */
+	present = cell(list, first + slot / 512);
+	if (!present) /* never */
 		return LISTED_NOT;
-	word = any->any[slot / 64 % 8];
+	word = present->present[slot / 64 % 8];
 	if (!(word & bit))
 		return LISTED_NOT;
 
-	top = cell(list, first + BLOCK_ANY_CELLS + slot / 256);
-	if (!top) /* never */
+	rank = cell(list, first + BLOCK_PRESENT_CELLS + slot / 256);
+	if (!rank) /* never */
 		return LISTED_NOT;
-	full = top->top[slot / 64 % 4].full;
-	if (full & bit)
+	whole = rank->rank[slot / 64 % 4].whole;
+	if (whole & bit)
 		return LISTED_WHOLE;
 
-	*part = top->top[slot / 64 % 4].part + count_bits(word & ~full & (bit - 1));
-	return LISTED_IN_PART;
+	*leaf = rank->rank[slot / 64 % 4].leaf + count_bits(word & ~whole & (bit - 1));
+	return LISTED_LEAF;
 }
 
 static __always_inline bool is_listed4(void *list, __u32 first, __u32 address)
 {
 	const union block_cell *c;
 	enum listed listed;
-	__u32 part;
+	__u32 leaf;
 
-	listed = block_slot(list, first, address >> 8, &part);
-	if (listed != LISTED_IN_PART)
+	listed = find_slot(list, first, address >> 8, &leaf);
+	if (listed != LISTED_LEAF)
 		return listed;
 
-	c = cell(list, part / 2);
+	c = cell(list, leaf / 2);
 	if (!c) /* never */
 		return false;
-	return c->bits[part % 2].word[address / 64 % 4] >> address % 64 & 1;
+	return c->bits[leaf % 2].word[address / 64 % 4] >> address % 64 & 1;
 }
 
 /*
- * address -= key. Returns 1 if that is below zero, else 0: their difference has
- * the sign, and a branch would be guessed wrong as often as not.
+ * address -= boundary. Returns 1 if the result is below zero, else 0. It is taken from the sign
+ * of the difference: a branch would be mispredicted as often as not.
  */
-static __always_inline __u64 subtract(struct block_key *address, const struct block_key *key)
+static __always_inline __u64 subtract(struct block_boundary *address,
+				      const struct block_boundary *boundary)
 {
-	__u64 low = address->low - key->low;
-	__u64 borrow = ((~address->low & key->low) | ((~address->low | key->low) & low)) >> 63;
+	__u64 low = address->low - boundary->low;
+	__u64 borrow =
+		((~address->low & boundary->low) | ((~address->low | boundary->low) & low)) >> 63;
 
 	address->low = low;
-	address->high -= key->high + borrow;
+	address->high -= boundary->high + borrow;
 	return address->high >> 63;
 }
 
-static __always_inline __u32 is_above(const struct block_key *key, struct block_key address)
+static __always_inline __u32 is_above(const struct block_boundary *boundary,
+				      struct block_boundary address)
 {
-	return subtract(&address, key);
+	return subtract(&address, boundary);
 }
 
-/* distance >> shift, or, where that is more than 64 bits, a number that no span has. */
-static __always_inline __u64 span_number(struct block_key distance, __u32 shift)
+/* distance >> shift, or a number that no bucket has, if that is more than 64 bits. */
+static __always_inline __u64 bucket_number(struct block_boundary distance, __u32 shift)
 {
 	if (shift >= 64)
 		return distance.high >> (shift - 64);
@@ -127,35 +133,35 @@ static __always_inline __u64 span_number(struct block_key distance, __u32 shift)
 	return distance.high << (64 - shift) | distance.low >> shift;
 }
 
-static __always_inline bool is_among(void *list, const struct block_many *many,
-				     const struct block_key *address)
+static __always_inline bool is_in_buckets(void *list, const struct block_buckets *buckets,
+					  const struct block_boundary *address)
 {
-	struct block_key distance = *address;
+	struct block_boundary distance = *address;
 	const union block_cell *c;
 	__u32 from, to, middle;
 	__u64 number;
 
-	/* In which span? */
-	if (subtract(&distance, &many->base))
+	/* In which bucket? */
+	if (subtract(&distance, &buckets->base))
 		return false;
-	number = span_number(distance, many->shape & 0xff);
-	if (number >= (__u32)(many->shape >> 8))
+	number = bucket_number(distance, buckets->shape & 0xff);
+	if (number >= (__u32)(buckets->shape >> 8))
 		return false;
-	c = cell(list, many->spans + number / 8);
+	c = cell(list, buckets->buckets + number / 8);
 	if (!c) /* never */
 		return false;
-	from = c->span[number % 8].from;
-	to = c->span[number % 8].to;
+	from = c->bucket[number % 8].from;
+	to = c->bucket[number % 8].to;
 
-	/* How many keys are not above it? Most spans have one or two. */
+	/* How many boundaries are at or below it? Most buckets have one or two. */
 	for (int i = 0; i < 32 && from < to; i++) {
 		__u32 above;
 
 		middle = from + (to - from) / 2;
-		c = cell(list, many->keys + middle / 4);
+		c = cell(list, buckets->boundaries + middle / 4);
 		if (!c) /* never */
 			return false;
-		above = -is_above(&c->key[middle % 4], *address); /* all ones, or 0 */
+		above = -is_above(&c->boundary[middle % 4], *address); /* all ones, or 0 */
 		to = (middle & above) | (to & ~above);
 		from = (from & above) | ((middle + 1) & ~above);
 	}
@@ -165,27 +171,28 @@ static __always_inline bool is_among(void *list, const struct block_many *many,
 static __always_inline bool is_listed6(void *list, __u32 first, const struct in6_addr *ip)
 {
 	const __be32 *quarter = ip->s6_addr32;
-	struct block_key address = {
+	struct block_boundary address = {
 		.high = (__u64)bpf_ntohl(quarter[0]) << 32 | bpf_ntohl(quarter[1]),
 		.low = (__u64)bpf_ntohl(quarter[2]) << 32 | bpf_ntohl(quarter[3]),
 	};
-	const struct block_pair *pair;
+	const struct block_interval *interval;
 	const union block_cell *c;
 	enum listed listed;
-	__u32 part;
+	__u32 leaf;
 
-	listed = block_slot(list, first, block_slot6(address.high), &part);
-	if (listed != LISTED_IN_PART)
+	listed = find_slot(list, first, block_slot6(address.high), &leaf);
+	if (listed != LISTED_LEAF)
 		return listed;
 
-	c = cell(list, part / 2);
+	c = cell(list, leaf / 2);
 	if (!c) /* never */
 		return false;
-	address.high &= (1ULL << BLOCK_KEY_BITS) - 1;
-	if (c->many[part % 2].shape & BLOCK_MANY)
-		return is_among(list, &c->many[part % 2], &address);
-	pair = &c->pair[part % 2];
-	return is_above(&pair->key[0], address) < is_above(&pair->key[1], address);
+	address.high &= (1ULL << BLOCK_BOUNDARY_BITS) - 1;
+	if (c->buckets[leaf % 2].shape & BLOCK_BUCKETS)
+		return is_in_buckets(list, &c->buckets[leaf % 2], &address);
+	interval = &c->interval[leaf % 2];
+	return is_above(&interval->boundary[0], address) <
+	       is_above(&interval->boundary[1], address);
 }
 
 static __always_inline struct block_stats *stats(void)
@@ -206,7 +213,7 @@ static __always_inline int block4(struct cursor *c, void *list, __u32 first)
 	if (!is_listed4(list, first, bpf_ntohl(ip->saddr)))
 		return XDP_PASS;
 
-	/* It is: what the list is for. */
+	/* Its source is listed: drop it. */
 	counters = stats();
 	if (counters) /* always */
 		counters->dropped4++;
@@ -218,13 +225,13 @@ static __always_inline int block6(struct cursor *c, void *list, __u32 first)
 	struct block_stats *counters;
 	struct ipv6hdr *ip;
 
-	/* Is it from a listed address? Its extension headers change nothing. */
+	/* Is it from a listed address? Extension headers do not matter here. */
 	if (parse_ip6_header(c, &ip) < 0)
 		return XDP_PASS;
 	if (!is_listed6(list, first, &ip->saddr))
 		return XDP_PASS;
 
-	/* It is: what the list is for. */
+	/* Its source is listed: drop it. */
 	counters = stats();
 	if (counters) /* always */
 		counters->dropped6++;
@@ -239,7 +246,7 @@ int xdp_blocklist(struct xdp_md *ctx)
 	const __u32 zero = 0;
 	void *list;
 
-	/* Which list is in force? This packet sees no other. */
+	/* Which list is active? This packet is checked against no other. */
 	list = bpf_map_lookup_elem(&blocklist, &zero);
 	if (!list)
 		return XDP_PASS; /* none yet */

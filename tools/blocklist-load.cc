@@ -458,17 +458,17 @@ static void each_part(const Ranges<Family> &ranges, Function f)
 		f(of, parts);
 }
 
-static struct block_key key_of(V6::Address a)
+static struct block_boundary key_of(V6::Address a)
 {
-	constexpr __u64 mask = (__u64{1} << BLOCK_KEY_BITS) - 1;
+	constexpr __u64 mask = (__u64{1} << BLOCK_BOUNDARY_BITS) - 1;
 
 	return {static_cast<__u64>(a >> 64) & mask, static_cast<__u64>(a)};
 }
 
 // The key of the address behind this one, which may be no more of the slot.
-static struct block_key key_behind(V6::Address a)
+static struct block_boundary key_behind(V6::Address a)
 {
-	struct block_key key = key_of(a);
+	struct block_boundary key = key_of(a);
 
 	if (!++key.low)
 		key.high++;
@@ -496,7 +496,7 @@ struct Spans {
 
 static Layout lay_out(const List &list)
 {
-	constexpr __u32 fixed = BLOCK_ANY_CELLS + BLOCK_TOP_CELLS;
+	constexpr __u32 fixed = BLOCK_PRESENT_CELLS + BLOCK_RANK_CELLS;
 	Layout layout;
 	size_t more = 0;
 
@@ -524,21 +524,21 @@ static Layout lay_out(const List &list)
 
 static __u64 &any_word(Cells cells, __u32 first, __u32 slot)
 {
-	return cells[first + slot / 512].any[slot / 64 % 8];
+	return cells[first + slot / 512].present[slot / 64 % 8];
 }
 
-static struct block_top &top_of(Cells cells, __u32 first, __u32 slot)
+static struct block_rank &top_of(Cells cells, __u32 first, __u32 slot)
 {
-	return cells[first + BLOCK_ANY_CELLS + slot / 256].top[slot / 64 % 4];
+	return cells[first + BLOCK_PRESENT_CELLS + slot / 256].rank[slot / 64 % 4];
 }
 
 // Which of those that are in part the slot is.
 static __u32 part_of(Cells cells, __u32 first, __u32 slot)
 {
-	const struct block_top &top = top_of(cells, first, slot);
+	const struct block_rank &top = top_of(cells, first, slot);
 	__u64 below = (__u64{1} << slot % 64) - 1;
 
-	return top.part + std::popcount(any_word(cells, first, slot) & ~top.full & below);
+	return top.leaf + std::popcount(any_word(cells, first, slot) & ~top.whole & below);
 }
 
 // Fill in `any` and `top`. The first slot that is in part is number `part`.
@@ -551,14 +551,14 @@ static void fill_slots(Cells cells, __u32 first, const Ranges<Family> &ranges, _
 
 			any_word(cells, first, slot) |= bit;
 			if (whole)
-				top_of(cells, first, slot).full |= bit;
+				top_of(cells, first, slot).whole |= bit;
 		});
 	}
 	for (__u32 slot = 0; slot < 1U << BLOCK_SLOT_BITS; slot += 64) {
-		struct block_top &top = top_of(cells, first, slot);
+		struct block_rank &top = top_of(cells, first, slot);
 
-		top.part = part;
-		part += std::popcount(any_word(cells, first, slot) & ~top.full);
+		top.leaf = part;
+		part += std::popcount(any_word(cells, first, slot) & ~top.whole);
 	}
 }
 
@@ -570,22 +570,23 @@ static void fill_bits(struct block_bits &bits, const Ranges<V4> &parts)
 }
 
 // Returns how many cells of spans and keys there are, from cell `first` on.
-static __u32 fill_many(struct block_many &many, Cells cells, __u32 first, const Ranges<V6> &parts)
+static __u32 fill_many(struct block_buckets &many, Cells cells, __u32 first,
+		       const Ranges<V6> &parts)
 {
 	Spans spans(parts);
 	__u32 keys = first + (spans.count + 7) / 8;
 	__u32 count = 0;
 	__u32 number = 0;
 
-	auto span = [&](__u32 i) { return &cells[first + i / 8].span[i % 8]; };
-	auto add = [&](V6::Address at, const struct block_key &key) {
+	auto span = [&](__u32 i) { return &cells[first + i / 8].bucket[i % 8]; };
+	auto add = [&](V6::Address at, const struct block_boundary &key) {
 		for (; number < std::min<__u64>(spans.number(at), spans.count - 1); number++)
 			span(number)->to = span(number + 1)->from = count;
-		cells[keys + count / 4].key[count % 4] = key;
+		cells[keys + count / 4].boundary[count % 4] = key;
 		count++;
 	};
 
-	many = {BLOCK_MANY | __u64{spans.count} << 8 | spans.shift, first, keys,
+	many = {BLOCK_BUCKETS | __u64{spans.count} << 8 | spans.shift, first, keys,
 		key_of(parts[0].first)};
 	for (const Range<V6> &part : parts) {
 		add(part.first, key_of(part.first));
@@ -617,9 +618,10 @@ static void fill(Cells cells, const Layout &layout, const List &list)
 		union block_cell &cell = cells[part / 2];
 
 		if (parts.size() > 1)
-			more += fill_many(cell.many[part % 2], cells, more, parts);
+			more += fill_many(cell.buckets[part % 2], cells, more, parts);
 		else
-			cell.pair[part % 2] = {{key_of(parts[0].first), key_behind(parts[0].last)}};
+			cell.interval[part % 2] = {
+				{key_of(parts[0].first), key_behind(parts[0].last)}};
 	});
 }
 
@@ -889,7 +891,7 @@ static void each_listed(Cells cells, __u32 first, __u32 slot, __u32 end, Functio
 		if (!any)
 			slot |= 63;
 		else if (any & 1)
-			f(slot, top_of(cells, first, slot).full >> slot % 64 & 1);
+			f(slot, top_of(cells, first, slot).whole >> slot % 64 & 1);
 	}
 }
 
@@ -912,24 +914,24 @@ static void read_v4(Cells cells, Ranges<V4> &ranges)
 	});
 }
 
-static V6::Address address_of(const struct block_key &key)
+static V6::Address address_of(const struct block_boundary &key)
 {
 	return V6::Address{key.high} << 64 | key.low;
 }
 
 static std::vector<V6::Address> keys_of(Cells cells, __u32 part)
 {
-	const struct block_many &many = cells[part / 2].many[part % 2];
+	const struct block_buckets &many = cells[part / 2].buckets[part % 2];
 	std::vector<V6::Address> keys;
 
-	if (many.shape & BLOCK_MANY) {
+	if (many.shape & BLOCK_BUCKETS) {
 		__u32 last = static_cast<__u32>(many.shape >> 8) - 1;
-		__u32 count = cells[many.spans + last / 8].span[last % 8].to;
+		__u32 count = cells[many.buckets + last / 8].bucket[last % 8].to;
 
 		for (__u32 i = 0; i < count; i++)
-			keys.push_back(address_of(cells[many.keys + i / 4].key[i % 4]));
+			keys.push_back(address_of(cells[many.boundaries + i / 4].boundary[i % 4]));
 	} else {
-		for (const struct block_key &key : cells[part / 2].pair[part % 2].key)
+		for (const struct block_boundary &key : cells[part / 2].interval[part % 2].boundary)
 			keys.push_back(address_of(key));
 	}
 	return keys;
@@ -938,7 +940,7 @@ static std::vector<V6::Address> keys_of(Cells cells, __u32 part)
 static void read_v6(Cells cells, Ranges<V6> &ranges)
 {
 	constexpr __u32 half = 1 << (BLOCK_SLOT_BITS - 1);
-	constexpr V6::Address key_mask = (V6::Address{1} << (64 + BLOCK_KEY_BITS)) - 1;
+	constexpr V6::Address key_mask = (V6::Address{1} << (64 + BLOCK_BOUNDARY_BITS)) - 1;
 	__u32 first = cells[0].head.first6;
 
 	auto read_slots = [&](__u32 from, __u32 to, V6::Address base, int bits) {
