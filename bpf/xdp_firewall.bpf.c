@@ -1,32 +1,33 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * xdp_firewall: what may come in by this interface. What is asked of a packet, in this
- * order; the first answer counts, and has its counter in fw_stats:
+ * xdp_firewall: filter the packets that come in by an interface. These questions are asked in
+ * this order. The first match decides, and fw_stats counts it:
  *
- *   1. Is it no IP (ARP, ...), or neighbour discovery or MLD?       pass
- *   2. Is its source in fw_allow4, fw_allow6?                       pass
- *   3. Is its source in fw_ban, and not expired?                    drop
- *   4. Is its source in fw_block4, fw_block6?                       drop
- *   5. Has its source sent more than fw_rate4, fw_rate6 allows?     drop
- *   6. Is there a rule on its ICMP type in fw_icmp4, fw_icmp6?      what the rule says
- *   7. Is there a rule on it in fw_rule4, fw_rule6?                 what the rule says
- *   8. Is it for a port of fw_failsafe, or an answer?               pass
- *   9. Is its protocol in fw_deny?                                  drop
- *      Nothing is said of it:                                       pass
+ *   1. Is it not IP (for example ARP), or is it NDP or MLD?          pass
+ *   2. Is its source in fw_allow4 or fw_allow6?                      pass
+ *   3. Is its source in fw_ban, and has the ban not expired?         drop
+ *   4. Is its source in fw_block4 or fw_block6?                      drop
+ *   5. Is its source over its rate in fw_rate4 or fw_rate6?          drop
+ *   6. Is there a rule for its ICMP type in fw_icmp4 or fw_icmp6?    the rule's verdict
+ *   7. Is there a rule for it in fw_rule4 or fw_rule6?               the rule's verdict
+ *   8. Is its port in fw_failsafe, or is it a reply?                 pass
+ *   9. Is its protocol in fw_deny?                                   drop
+ *      Nothing matches:                                              pass
  *
- * So with empty maps everything passes. Each question is one look-up, or a few of them; how
- * many rules there are does not matter, but for the depth of the kernel's LPM tries.
+ * So with empty maps everything passes. Each question takes one or a few map lookups. Their
+ * number does not depend on how many rules there are, but an LPM trie gets deeper with them.
  *
- * What nobody has to remember to let in, since a host without it dies within minutes or
- * cannot be reached to repair it: ARP, neighbour discovery and MLD (in front of all, or a
- * list with ::/0 in it would end IPv6 altogether); and before fw_deny, SSH, DHCP, ICMP errors,
- * and answers. A filter that keeps no state knows no connection, so an answer is what looks
- * like one: TCP with ACK or RST, which opens no connection; echo replies; UDP from a port
- * of fw_replies to one from 32768 on. That lets in probes by ACK (which are answered
- * by a reset), and UDP from such a port: --set fw_answers=false ends it.
+ * Some packets pass without a rule, because a host that drops them loses its network within
+ * minutes, or nobody can log in to repair it. ARP, NDP and MLD pass before all lists, or ::/0 in
+ * a list would end IPv6. SSH, DHCP, ICMP errors and replies pass before fw_deny.
  *
- * Of a fragmented packet only the first part has ports or an ICMP type. A later one is
- * asked for by its source, its VLAN and its protocol; 9. knows it as `fragment`.
+ * The filter is stateless, so it decides by the looks of a packet whether it is a reply: TCP with
+ * ACK or RST, which cannot open a connection; echo replies; UDP from a port in fw_reply_ports to
+ * a port from 32768 on. This also lets in ACK probes, which the kernel answers by a reset, and
+ * any UDP from such a port. fw_pass_replies=false turns it off.
+ *
+ * Only the first fragment of a packet has ports or an ICMP type. A later fragment is matched by
+ * source, VLAN and protocol only; in fw_deny it is `fragment`.
  */
 #include "xdp_firewall.h"
 
@@ -37,31 +38,31 @@
 
 /* ---- knobs: prog-load --set fw_rules=false */
 
-/* Parts of the program; without one, it costs nothing. */
-const volatile bool fw_lists = true;   /* 2. and 4.: fw_allow, fw_block */
-const volatile bool fw_bans = true;    /* 3.: fw_ban */
-const volatile bool fw_rates = true;   /* 5.: fw_rate */
-const volatile bool fw_rules = true;   /* 6. and 7.: fw_icmp, fw_rule */
-const volatile bool fw_groups = true;  /* 7.: fw_tcp_ports, fw_udp_ports */
-const volatile bool fw_answers = true; /* 8.: answers pass */
+/* Features. The verifier removes the code of one that is false, so that costs nothing. */
+const volatile bool fw_lists = true;	    /* 2. and 4.: fw_allow, fw_block */
+const volatile bool fw_bans = true;	    /* 3.: fw_ban */
+const volatile bool fw_rates = true;	    /* 5.: fw_rate */
+const volatile bool fw_rules = true;	    /* 6. and 7.: fw_icmp, fw_rule */
+const volatile bool fw_port_groups = true;  /* 7.: fw_tcp_ports, fw_udp_ports */
+const volatile bool fw_pass_replies = true; /* 8.: replies pass */
 
 /* 8. TCP ports that fw_deny does not close; 0: none. */
 const volatile __u16 fw_failsafe[4] = {22};
 
-/* 8. UDP ports that answers come from; 0: none. */
-const volatile __u16 fw_replies[4] = {53, 123};
+/* 8. UDP ports that servers reply from; 0: none. */
+const volatile __u16 fw_reply_ports[4] = {53, 123};
 
 /*
- * When this machine has started, in seconds since 1970: btime of /proc/stat. It is what
- * `expires` in fw_ban is measured by, as before Linux 6.1 no program can ask for the time
- * of day. If it is 0, bans do not expire.
+ * The boot time, in seconds since 1970: btime in /proc/stat. `expires` in fw_ban is compared
+ * with it plus the time since boot, since no program can read the wall clock before Linux 6.1.
+ * If it is 0, bans do not expire.
  */
-const volatile __u64 fw_boot = 0;
+const volatile __u64 fw_boot_time = 0;
 
-/* Events a second, of all CPUs together; 0: none. */
+/* Events per second, of all CPUs together; 0: none. */
 const volatile __u32 fw_events_pps = 0;
 
-/* ---- maps: rules, which only user space adds and removes */
+/* ---- maps: lists and rules; only user space adds and removes entries */
 
 #define LPM_TRIE(entries, key_type, value_type)                                                    \
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);                                                       \
@@ -70,7 +71,7 @@ const volatile __u32 fw_events_pps = 0;
 	__type(key, key_type);                                                                     \
 	__type(value, value_type)
 
-/* Sources that all is taken from. Key: a CIDR; value: what came. */
+/* Sources that always pass. Key: a CIDR; value: the packets that passed. */
 struct {
 	LPM_TRIE(65536, struct fw_cidr4, struct fw_count);
 } fw_allow4 SEC(".maps");
@@ -79,7 +80,7 @@ struct {
 	LPM_TRIE(65536, struct fw_cidr6, struct fw_count);
 } fw_allow6 SEC(".maps");
 
-/* Sources that nothing is taken from. Key: a CIDR; value: what was dropped. */
+/* Sources that are blocked. Key: a CIDR; value: the packets dropped. */
 struct {
 	LPM_TRIE(1 << 20, struct fw_cidr4, struct fw_count);
 } fw_block4 SEC(".maps");
@@ -89,9 +90,9 @@ struct {
 } fw_block6 SEC(".maps");
 
 /*
- * Addresses that nothing is taken from until a time. Key: a source, IPv4 as v4-mapped. A map
- * that is full drops who was not seen for the longest time. It is no LPM trie, as there
- * an entry that has expired would hide a shorter prefix that has not.
+ * Sources that are blocked until a time. Key: an address, IPv4 as v4-mapped; value: the time,
+ * and the packets dropped. When full, the least recently used entry is evicted. It is not an LPM
+ * trie, since there an expired entry would hide a shorter prefix that has not expired.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -100,7 +101,10 @@ struct {
 	__type(value, struct fw_ban);
 } fw_ban SEC(".maps");
 
-/* How much each source in a CIDR may send: an IPv4 address, or an IPv6 /64. */
+/*
+ * Rate limits. Key: a CIDR; value: the limit for each source in it, and the packets dropped. A
+ * source is an IPv4 address or an IPv6 /64.
+ */
 struct {
 	LPM_TRIE(65536, struct fw_cidr4, struct fw_rate);
 } fw_rate4 SEC(".maps");
@@ -110,11 +114,11 @@ struct {
 } fw_rate6 SEC(".maps");
 
 /*
- * Rules on VLAN, protocol, destination port and source. The one that says most counts:
- * first of the VLAN, then of the protocol and port, then the longest prefix of the source.
- * So the key begins with what is compared exactly, and a rule on fewer fields has
- * zeros there: for a TCP packet without a tag, three keys are looked up (tcp and its
- * port, tcp, any), for each VLAN that it is in as many more, and one for its port's group.
+ * Rules on VLAN, protocol, destination port and source. Value: the verdict, and the packets that
+ * matched. The most specific rule wins: VLAN, then protocol and port, then the longest prefix of
+ * the source. So the key begins with the fields that must match exactly, and a field that matches
+ * anything is 0. An untagged TCP packet takes three lookups (tcp and its port, tcp, any) and one
+ * more if its port is in a group; each VLAN tag takes as many again.
  */
 struct {
 	LPM_TRIE(65536, struct fw_rule4, struct fw_rule);
@@ -124,7 +128,7 @@ struct {
 	LPM_TRIE(65536, struct fw_rule6, struct fw_rule);
 } fw_rule6 SEC(".maps");
 
-/* Rules on ICMP and ICMPv6, asked before the others. Key: the type, or type and code. */
+/* Rules on ICMP and ICMPv6, which come before fw_rule. Key: the type, or type and code. */
 struct {
 	LPM_TRIE(65536, struct fw_icmp, struct fw_rule);
 } fw_icmp4 SEC(".maps");
@@ -134,8 +138,8 @@ struct {
 } fw_icmp6 SEC(".maps");
 
 /*
- * Groups of ports. Key: a destination port, of network byte order; value: the port by which
- * rules name its group, say the first. A rule on the port itself comes before it.
+ * Groups of ports. Key: a destination port, network byte order; value: the port that stands for
+ * the group in rules, for example the first. A rule on the port itself wins over one on its group.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -154,8 +158,8 @@ struct {
 } fw_udp_ports SEC(".maps");
 
 /*
- * Protocols of which what nothing is said of is dropped. Key: icmp, tcp, udp, icmpv6,
- * unparsed, fragment, or other; value: what was dropped.
+ * Protocols to drop by default. Key: icmp, tcp, udp, icmpv6, unparsed, fragment or other; value:
+ * the packets dropped.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -164,25 +168,28 @@ struct {
 	__type(value, struct fw_count);
 } fw_deny SEC(".maps");
 
-/* ---- maps: what the program keeps */
+/* ---- maps: state and counters of the program */
 
-/* Key: enum fw_stats; value: what became of so many packets, on each CPU. */
+/* Key: enum fw_stats; value: the packets with this verdict and reason, on each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, FW_STATS);
+	__uint(max_entries, FW_REASONS);
 	__type(key, __u32);
 	__type(value, struct fw_count);
 } fw_stats SEC(".maps");
 
-/* Sources that fw_rate is about. Key: an IPv4 address as v4-mapped, or the /64 of an IPv6 one. */
+/*
+ * The token buckets of fw_rate. Key: an IPv4 address as v4-mapped, or the /64 of an IPv6 one;
+ * value: the bucket. When full, the least recently used entry is evicted.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
 	__type(key, struct in6_addr);
-	__type(value, struct fw_source);
-} fw_sources SEC(".maps");
+	__type(value, struct fw_rate_state);
+} fw_rate_state SEC(".maps");
 
-/* A struct fw_event per dropped packet, if fw_events_pps says so. */
+/* One struct fw_event per dropped packet, at most fw_events_pps per second. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);
@@ -196,7 +203,7 @@ struct {
 	__type(value, struct fw_event_stats);
 } fw_event_stats SEC(".maps");
 
-/* When one more event may come: ns, CLOCK_MONOTONIC. */
+/* The token bucket of events, see bucket_take(). */
 static __u64 event_ready;
 
 /* ---- a packet */
@@ -207,14 +214,18 @@ static __u64 event_ready;
 
 enum { DHCP_SERVER = 67, DHCP_CLIENT = 68, DHCP6_SERVER = 547, DHCP6_CLIENT = 546 };
 
-/* What is known of it: no pointer into the packet, so that the verifier forgets how it came. */
+/*
+ * A parsed packet. It has no pointer into the packet: so paths through the parser end in the same
+ * verifier state, and the verifier does not follow each of them through the rest of the program.
+ */
 struct packet {
 	struct in6_addr saddr; /* IPv4 as v4-mapped */
 	struct in6_addr daddr;
 	__u32 len;
-	__u32 vlans; /* see struct cursor */
+	__u16 vlan;  /* see struct cursor */
+	__u16 inner; /* likewise */
 	enum fw_proto proto;
-	enum fw_proto denied_as; /* what it is in fw_deny */
+	enum fw_proto deny_class; /* its key in fw_deny */
 	__be16 sport;
 	__be16 dport;
 	__u8 type;
@@ -222,15 +233,15 @@ struct packet {
 	__u8 flags; /* of TCP; 0 if they are cut off */
 };
 
-/* In an entry of any map that has counters. */
-#define count(entry, p)                                                                            \
-	do {                                                                                       \
-		__sync_fetch_and_add(&(entry)->packets, 1);                                        \
-		__sync_fetch_and_add(&(entry)->bytes, (p)->len);                                   \
-	} while (0)
+/* Count a packet in a map entry, which all CPUs share. */
+static __always_inline void count(__u64 *packets, __u64 *bytes, __u32 len)
+{
+	__sync_fetch_and_add(packets, 1);
+	__sync_fetch_and_add(bytes, len);
+}
 
-/* Its ports and flags. */
-static __always_inline int take_tcp(struct cursor *c, struct packet *p)
+/* Its ports and flags. Returns 0, or -1 if the header cannot be parsed; likewise below. */
+static __always_inline int read_tcp(struct cursor *c, struct packet *p)
 {
 	struct tcphdr *header;
 
@@ -238,12 +249,13 @@ static __always_inline int take_tcp(struct cursor *c, struct packet *p)
 		return -1;
 	p->sport = header->source;
 	p->dport = header->dest;
-	if (c->left >= 14 && (void *)header + 14 <= c->end) /* a first fragment may have less */
+	/* A first fragment may have less. */
+	if (c->remaining >= 14 && (void *)header + 14 <= c->end)
 		p->flags = ((__u8 *)header)[13];
 	return 0;
 }
 
-static __always_inline int take_udp(struct cursor *c, struct packet *p)
+static __always_inline int read_udp(struct cursor *c, struct packet *p)
 {
 	struct udphdr *header;
 
@@ -254,7 +266,7 @@ static __always_inline int take_udp(struct cursor *c, struct packet *p)
 	return 0;
 }
 
-static __always_inline int take_icmp(struct cursor *c, struct packet *p)
+static __always_inline int read_icmp(struct cursor *c, struct packet *p)
 {
 	struct icmp_header *header;
 
@@ -265,50 +277,49 @@ static __always_inline int take_icmp(struct cursor *c, struct packet *p)
 	return 0;
 }
 
-/* What is behind the IP headers. `message` is the protocol that ICMP has in this version of IP. */
-static __always_inline void parse_payload(struct cursor *c, struct packet *p, int proto,
-					  int message)
+/*
+ * Read what is behind the IP headers, and return the packet's class in fw_deny. `icmp_proto` is
+ * the number of ICMP in this version of IP: the other one is no ICMP here.
+ */
+static __always_inline enum fw_proto classify(struct cursor *c, struct packet *p, int proto,
+					      int icmp_proto)
 {
-	p->proto = p->denied_as = unparsed;
 	if (proto < 0)
-		return;
+		return unparsed;
 	p->proto = proto;
-	p->denied_as = fragment;
 	if (c->frag == FRAG_LATER)
-		return;
-	p->denied_as = other;
-	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != message)
-		return;
-	p->denied_as = unparsed;
-	if (proto == IPPROTO_TCP && take_tcp(c, p) < 0)
-		return;
-	if (proto == IPPROTO_UDP && take_udp(c, p) < 0)
-		return;
-	if (proto == message && take_icmp(c, p) < 0)
-		return;
-	p->denied_as = proto;
+		return fragment;
+	if (proto == IPPROTO_TCP)
+		return read_tcp(c, p) < 0 ? unparsed : tcp;
+	if (proto == IPPROTO_UDP)
+		return read_udp(c, p) < 0 ? unparsed : udp;
+	if (proto == icmp_proto)
+		return read_icmp(c, p) < 0 ? unparsed : icmp_proto;
+	return other;
 }
 
-/* ---- what is asked of it */
+/* ---- the questions */
 
-/* Is it neighbour discovery (RFC 4861) or MLD (RFC 2710, RFC 3810), without which switches forget?
+/*
+ * Is it NDP (RFC 4861) or MLD (RFC 2710, RFC 3810)? Without MLD, snooping switches stop
+ * forwarding to us.
  */
 static __always_inline bool is_neighbour(const struct packet *p)
 {
-	return p->denied_as == icmpv6 && ((p->type >= 130 && p->type <= 137) || p->type == 143);
+	return p->deny_class == icmpv6 && ((p->type >= 130 && p->type <= 137) || p->type == 143);
 }
 
-static __always_inline void *source4(void *map, const struct packet *p)
+static __always_inline void *lookup_source4(void *map, const struct packet *p)
 {
 	struct fw_cidr4 key;
 
-	__builtin_memset(&key, 0, sizeof(key)); /* an initialiser leaves out bits without a name */
+	__builtin_memset(&key, 0, sizeof(key)); /* an initialiser leaves out unnamed bits */
 	key.prefixlen = 32;
 	key.addr = p->saddr.s6_addr32[3];
 	return bpf_map_lookup_elem(map, &key);
 }
 
-static __always_inline void *source6(void *map, const struct packet *p)
+static __always_inline void *lookup_source6(void *map, const struct packet *p)
 {
 	struct fw_cidr6 key = {128, p->saddr};
 
@@ -321,37 +332,39 @@ static __always_inline bool is_banned(const struct packet *p)
 
 	if (!ban)
 		return false;
-	if (fw_boot && ban->expires &&
-	    fw_boot + bpf_ktime_get_boot_ns() / NSEC_PER_SEC >= ban->expires)
+	if (fw_boot_time && ban->expires &&
+	    fw_boot_time + bpf_ktime_get_boot_ns() / NSEC_PER_SEC >= ban->expires)
 		return false;
-	count(ban, p);
+	count(&ban->packets, &ban->bytes, p->len);
 	return true;
 }
 
 /*
- * A bucket of `burst` tokens that gets `pps` a second, kept as the time at which it will be full:
- * so a CPU adds to it without waiting for another. Returns whether it is empty, else takes one.
+ * Take a token from a bucket of `burst` tokens, which gets `pps` tokens per second. Returns false
+ * if it is empty. The bucket is kept as the time at which it is full again, so that a CPU takes a
+ * token by an atomic addition, without waiting for another.
  */
-static __always_inline bool is_empty(__u64 *ready, __u32 pps, __u32 burst)
+static __always_inline bool bucket_take(__u64 *ready, __u32 pps, __u32 burst)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u64 interval = NSEC_PER_SEC / pps;
 	__u64 at = *(volatile __u64 *)ready;
 
 	if (at > now + (burst - 1) * interval)
-		return true;
+		return false;
 	if (at < now)
 		*(volatile __u64 *)ready = now + interval;
 	else
 		__sync_fetch_and_add(ready, interval);
-	return false;
+	return true;
 }
 
-static __always_inline bool is_over(struct fw_rate *rate, const struct packet *p, bool v6)
+/* Is the source over this rate? If it is not, a token of its bucket is taken. */
+static __always_inline bool over_rate(struct fw_rate *rate, const struct packet *p, bool v6)
 {
 	struct in6_addr key = p->saddr;
-	struct fw_source *source;
-	struct fw_source first = {};
+	struct fw_rate_state *state;
+	struct fw_rate_state first = {};
 	__u32 pps, burst;
 
 	pps = *(volatile __u32 *)&rate->pps;
@@ -362,44 +375,45 @@ static __always_inline bool is_over(struct fw_rate *rate, const struct packet *p
 		burst = pps / 10 + 1;
 	if (v6)
 		key.s6_addr32[2] = key.s6_addr32[3] = 0;
-	source = bpf_map_lookup_elem(&fw_sources, &key);
-	if (!source) {
-		/* Where another CPU was faster, or the map takes no more: it is looked up, or
-		 * passes. */
-		bpf_map_update_elem(&fw_sources, &key, &first, BPF_NOEXIST);
-		source = bpf_map_lookup_elem(&fw_sources, &key);
-		if (!source)
+	state = bpf_map_lookup_elem(&fw_rate_state, &key);
+	if (!state) {
+		/*
+		 * It fails if another CPU was faster, whose entry is found then, or if the map
+		 * takes no more entries, and then the packet passes.
+		 */
+		bpf_map_update_elem(&fw_rate_state, &key, &first, BPF_NOEXIST);
+		state = bpf_map_lookup_elem(&fw_rate_state, &key);
+		if (!state)
 			return false;
 	}
-	if (!is_empty(&source->ready, pps, burst))
+	if (bucket_take(&state->ready, pps, burst))
 		return false;
-	count(rate, p);
+	count(&rate->packets, &rate->bytes, p->len);
 	return true;
 }
 
-/* The rule on these VLANs, this protocol, this port. */
-static __always_inline struct fw_rule *rule4(const struct packet *p, __u32 vlans, __u16 proto,
-					     __be16 port)
+static __always_inline struct fw_rule *lookup_rule4(const struct packet *p, __u16 vlan, __u16 inner,
+						    __u16 proto, __be16 port)
 {
 	struct fw_rule4 key;
 
 	__builtin_memset(&key, 0, sizeof(key));
 	key.prefixlen = 96;
-	key.vlan = vlans >> 16;
-	key.inner = vlans;
+	key.vlan = vlan;
+	key.inner = inner;
 	key.proto = proto;
 	key.port = port;
 	key.addr = p->saddr.s6_addr32[3];
 	return bpf_map_lookup_elem(&fw_rule4, &key);
 }
 
-static __always_inline struct fw_rule *rule6(const struct packet *p, __u32 vlans, __u16 proto,
-					     __be16 port)
+static __always_inline struct fw_rule *lookup_rule6(const struct packet *p, __u16 vlan, __u16 inner,
+						    __u16 proto, __be16 port)
 {
 	struct fw_rule6 key = {
 		.prefixlen = 192,
-		.vlan = vlans >> 16,
-		.inner = vlans,
+		.vlan = vlan,
+		.inner = inner,
 		.proto = proto,
 		.port = port,
 		.addr = p->saddr,
@@ -408,117 +422,120 @@ static __always_inline struct fw_rule *rule6(const struct packet *p, __u32 vlans
 	return bpf_map_lookup_elem(&fw_rule6, &key);
 }
 
-static __always_inline struct fw_rule *rule(const struct packet *p, bool v6, __u32 vlans,
-					    __u16 proto, __be16 port)
+/* The rule on just these VLANs, this protocol and this port. */
+static __always_inline struct fw_rule *lookup_rule(const struct packet *p, bool v6, __u16 vlan,
+						   __u16 inner, __u16 proto, __be16 port)
 {
-	return v6 ? rule6(p, vlans, proto, port) : rule4(p, vlans, proto, port);
+	return v6 ? lookup_rule6(p, vlan, inner, proto, port)
+		  : lookup_rule4(p, vlan, inner, proto, port);
 }
 
-/* The group that its port is in, or 0. */
+/* The port that stands for the group of its port, or 0. */
 static __always_inline __be16 port_group(const struct packet *p)
 {
 	__be16 *group = NULL;
 
-	if (!fw_groups)
+	if (!fw_port_groups)
 		return 0;
-	if (p->denied_as == tcp)
+	if (p->deny_class == tcp)
 		group = bpf_map_lookup_elem(&fw_tcp_ports, &p->dport);
-	if (p->denied_as == udp)
+	if (p->deny_class == udp)
 		group = bpf_map_lookup_elem(&fw_udp_ports, &p->dport);
 	return group ? *group : 0;
 }
 
-/* The rule that says most of those on these VLANs. */
-static __always_inline struct fw_rule *rule_on(const struct packet *p, bool v6, __u32 vlans,
-					       __be16 group)
+/* The most specific rule on just these VLANs. */
+static __always_inline struct fw_rule *find_vlan_rule(const struct packet *p, bool v6, __u16 vlan,
+						      __u16 inner, __be16 group)
 {
-	struct fw_rule *found = NULL;
+	struct fw_rule *rule = NULL;
 
 	if (p->dport)
-		found = rule(p, v6, vlans, p->proto, p->dport);
-	if (!found && group)
-		found = rule(p, v6, vlans, p->proto, group);
-	if (!found)
-		found = rule(p, v6, vlans, p->proto, 0);
-	if (!found)
-		found = rule(p, v6, vlans, any, 0);
-	return found;
+		rule = lookup_rule(p, v6, vlan, inner, p->proto, p->dport);
+	if (!rule && group)
+		rule = lookup_rule(p, v6, vlan, inner, p->proto, group);
+	if (!rule)
+		rule = lookup_rule(p, v6, vlan, inner, p->proto, 0);
+	if (!rule)
+		rule = lookup_rule(p, v6, vlan, inner, any, 0);
+	return rule;
 }
 
+/* The most specific rule. */
 static __always_inline struct fw_rule *find_rule(const struct packet *p, bool v6)
 {
+	struct fw_rule *rule = NULL;
 	struct fw_icmp message;
-	__u16 outer = p->vlans >> 16;
-	struct fw_rule *found = NULL;
 	__be16 group;
 
 	__builtin_memset(&message, 0, sizeof(message));
 	message.prefixlen = 16;
 	message.type = p->type;
 	message.code = p->code;
-	if (v6 && p->denied_as == icmpv6)
-		found = bpf_map_lookup_elem(&fw_icmp6, &message);
-	if (!v6 && p->denied_as == icmp)
-		found = bpf_map_lookup_elem(&fw_icmp4, &message);
-	if (found)
-		return found;
+	if (v6 && p->deny_class == icmpv6)
+		rule = bpf_map_lookup_elem(&fw_icmp6, &message);
+	if (!v6 && p->deny_class == icmp)
+		rule = bpf_map_lookup_elem(&fw_icmp4, &message);
+	if (rule)
+		return rule;
 
 	group = port_group(p);
-	if (outer)
-		found = rule_on(p, v6, p->vlans, group);
-	if (!found && p->vlans)
-		found = rule_on(p, v6, (outer ? outer : p->vlans) << 16, group);
-	if (!found)
-		found = rule_on(p, v6, 0, group);
-	return found;
+	if (p->inner)
+		rule = find_vlan_rule(p, v6, p->vlan, p->inner, group);
+	if (!rule && p->vlan)
+		rule = find_vlan_rule(p, v6, p->vlan, 0, group);
+	if (!rule)
+		rule = find_vlan_rule(p, v6, 0, 0, group);
+	return rule;
 }
 
+/* Is its port one of fw_failsafe? */
 static __always_inline bool is_failsafe(const struct packet *p)
 {
 	for (int i = 0; i < 4; i++)
 		if (fw_failsafe[i] && p->dport == bpf_htons(fw_failsafe[i]))
-			return p->denied_as == tcp;
+			return p->deny_class == tcp;
 	return false;
 }
 
-/* An error that ICMP has for what was sent, or DHCP's answer, or an answer as described above? */
-static __always_inline bool is_answer(const struct packet *p, bool v6)
+/* Is it an ICMP error, a reply of a DHCP server, or a reply as described above? */
+static __always_inline bool is_reply(const struct packet *p, bool v6)
 {
-	switch (p->denied_as) {
+	switch (p->deny_class) {
 	case tcp:
-		return fw_answers && p->flags & TCP_RST_ACK;
+		return fw_pass_replies && p->flags & TCP_RST_ACK;
 	case udp:
 		if (v6 ? p->sport == bpf_htons(DHCP6_SERVER) && p->dport == bpf_htons(DHCP6_CLIENT)
 		       : p->sport == bpf_htons(DHCP_SERVER) && p->dport == bpf_htons(DHCP_CLIENT))
 			return true;
-		if (!fw_answers || bpf_ntohs(p->dport) < CLIENT_PORTS)
+		if (!fw_pass_replies || bpf_ntohs(p->dport) < CLIENT_PORTS)
 			return false;
 		for (int i = 0; i < 4; i++)
-			if (fw_replies[i] && p->sport == bpf_htons(fw_replies[i]))
+			if (fw_reply_ports[i] && p->sport == bpf_htons(fw_reply_ports[i]))
 				return true;
 		return false;
 	case icmp: /* RFC 792: unreachable, time exceeded, parameter problem */
 		if (p->type == ICMP4_ECHO_REPLY)
-			return fw_answers;
+			return fw_pass_replies;
 		return p->type == 3 || p->type == 11 || p->type == 12;
 	case icmpv6: /* RFC 4443 section 2.1: the same, and packet too big */
 		if (p->type == ICMP6_ECHO_REPLY)
-			return fw_answers;
+			return fw_pass_replies;
 		return p->type >= 1 && p->type <= 4;
 	default:
 		return false;
 	}
 }
 
-/* Nothing was said of it: is its protocol one of those that must be let in? */
+/* Nothing matched: is its protocol dropped by default? */
 static __always_inline enum fw_stats judge_by_protocol(const struct packet *p)
 {
-	enum fw_proto proto = p->denied_as;
+	enum fw_proto proto = p->deny_class;
 	struct fw_count *entry = bpf_map_lookup_elem(&fw_deny, &proto);
 
 	if (!entry)
-		return no_rule;
-	count(entry, p);
+		return default_pass;
+	count(&entry->packets, &entry->bytes, p->len);
 	return denied;
 }
 
@@ -526,59 +543,61 @@ static __always_inline enum fw_stats judge(const struct packet *p, bool v6)
 {
 	struct fw_count *entry;
 	struct fw_rate *rate;
-	struct fw_rule *said;
+	struct fw_rule *rule;
 
 	if (v6 && is_neighbour(p))
 		return neighbour;
 
 	if (fw_lists) {
-		entry = v6 ? source6(&fw_allow6, p) : source4(&fw_allow4, p);
+		entry = v6 ? lookup_source6(&fw_allow6, p) : lookup_source4(&fw_allow4, p);
 		if (entry) {
-			count(entry, p);
+			count(&entry->packets, &entry->bytes, p->len);
 			return allowed;
 		}
 	}
 	if (fw_bans && is_banned(p))
 		return banned;
 	if (fw_lists) {
-		entry = v6 ? source6(&fw_block6, p) : source4(&fw_block4, p);
+		entry = v6 ? lookup_source6(&fw_block6, p) : lookup_source4(&fw_block4, p);
 		if (entry) {
-			count(entry, p);
+			count(&entry->packets, &entry->bytes, p->len);
 			return blocked;
 		}
 	}
 	if (fw_rates) {
-		rate = v6 ? source6(&fw_rate6, p) : source4(&fw_rate4, p);
-		if (rate && is_over(rate, p, v6))
-			return limited;
+		rate = v6 ? lookup_source6(&fw_rate6, p) : lookup_source4(&fw_rate4, p);
+		if (rate && over_rate(rate, p, v6))
+			return rate_limited;
 	}
 	if (fw_rules) {
-		said = find_rule(p, v6);
-		if (said) {
-			count(said, p);
-			return said->verdict == pass ? ruled_in : ruled_out;
+		rule = find_rule(p, v6);
+		if (rule) {
+			count(&rule->packets, &rule->bytes, p->len);
+			return rule->verdict == pass ? rule_pass : rule_drop;
 		}
 	}
 	if (is_failsafe(p))
 		return failsafe;
-	if (is_answer(p, v6))
-		return answer;
+	if (is_reply(p, v6))
+		return reply;
 	return judge_by_protocol(p);
 }
 
-/* Of an IP header that is cut off or wrong no address is known. The kernel drops it, too. */
+/*
+ * If the IP header is cut off or malformed, the addresses are unknown, and only fw_deny decides.
+ * The kernel drops such packets, too.
+ */
 static __always_inline enum fw_stats judge4(struct cursor *c, struct packet *p)
 {
 	struct iphdr *ip;
 	int proto = parse_ip4(c, &ip);
 
-	p->proto = p->denied_as = unparsed;
 	if (proto < 0)
 		return judge_by_protocol(p);
 	p->saddr.s6_addr32[2] = p->daddr.s6_addr32[2] = bpf_htonl(0xffff);
 	p->saddr.s6_addr32[3] = ip->saddr;
 	p->daddr.s6_addr32[3] = ip->daddr;
-	parse_payload(c, p, proto, IPPROTO_ICMP);
+	p->deny_class = classify(c, p, proto, IPPROTO_ICMP);
 	return judge(p, false);
 }
 
@@ -587,16 +606,18 @@ static __always_inline enum fw_stats judge6(struct cursor *c, struct packet *p)
 	struct ipv6hdr *ip = NULL;
 	int proto = parse_ip6(c, &ip);
 
-	p->proto = p->denied_as = unparsed;
 	if (!ip)
 		return judge_by_protocol(p);
 	p->saddr = ip->saddr;
 	p->daddr = ip->daddr;
-	parse_payload(c, p, proto, IPPROTO_ICMPV6);
+	p->deny_class = classify(c, p, proto, IPPROTO_ICMPV6);
 	return judge(p, true);
 }
 
-/* Not inlined, as event_fill() of detect_ping: ringbuf-read finds the struct's BTF by it. */
+/*
+ * Not inlined: a function's parameters bring struct fw_event into the object's BTF, and
+ * ringbuf-read prints events by that.
+ */
 static __noinline void event_fill(struct fw_event *e, const struct packet *p, enum fw_stats reason)
 {
 	e->time = bpf_ktime_get_ns();
@@ -604,8 +625,8 @@ static __noinline void event_fill(struct fw_event *e, const struct packet *p, en
 	e->saddr = p->saddr;
 	e->daddr = p->daddr;
 	e->len = p->len;
-	e->vlan = p->vlans >> 16 ? p->vlans >> 16 : p->vlans;
-	e->inner = p->vlans >> 16 ? p->vlans : 0;
+	e->vlan = p->vlan;
+	e->inner = p->inner;
 	e->proto = p->proto;
 	e->sport = p->sport;
 	e->dport = p->dport;
@@ -613,8 +634,9 @@ static __noinline void event_fill(struct fw_event *e, const struct packet *p, en
 	e->code = p->code;
 }
 
-/* Tell of a packet that is dropped. It changes no verdict. */
-static __always_inline void tell(struct xdp_md *ctx, const struct packet *p, enum fw_stats reason)
+/* Write an event about a dropped packet. If that fails, the verdict stays. */
+static __always_inline void emit_event(struct xdp_md *ctx, const struct packet *p,
+				       enum fw_stats reason)
 {
 	struct fw_event_stats *stats;
 	const __u32 zero = 0;
@@ -623,8 +645,8 @@ static __always_inline void tell(struct xdp_md *ctx, const struct packet *p, enu
 	stats = bpf_map_lookup_elem(&fw_event_stats, &zero);
 	if (!stats) /* never: an array has its entries */
 		return;
-	if (is_empty(&event_ready, fw_events_pps, fw_events_pps / 10 + 1)) {
-		stats->held_back++;
+	if (!bucket_take(&event_ready, fw_events_pps, fw_events_pps / 10 + 1)) {
+		stats->suppressed++;
 		return;
 	}
 	e = bpf_ringbuf_reserve(&fw_events, sizeof(*e), 0);
@@ -641,19 +663,25 @@ static __always_inline void tell(struct xdp_md *ctx, const struct packet *p, enu
 SEC("xdp")
 int xdp_firewall(struct xdp_md *ctx)
 {
-	struct packet p = {.len = ctx->data_end - ctx->data};
+	struct packet p = {
+		.len = ctx->data_end - ctx->data,
+		.proto = unparsed,
+		.deny_class = unparsed,
+	};
 	struct cursor c = cursor_init(ctx);
-	enum fw_stats reason = not_ip;
+	enum fw_stats reason = non_ip;
 	struct fw_count *stats;
 	__u32 key;
 
 	switch (parse_eth(&c)) {
 	case bpf_htons(ETH_P_IP):
-		p.vlans = c.vlans;
+		p.vlan = c.vlan;
+		p.inner = c.inner;
 		reason = judge4(&c, &p);
 		break;
 	case bpf_htons(ETH_P_IPV6):
-		p.vlans = c.vlans;
+		p.vlan = c.vlan;
+		p.inner = c.inner;
 		reason = judge6(&c, &p);
 		break;
 	}
@@ -667,9 +695,9 @@ int xdp_firewall(struct xdp_md *ctx)
 	if (reason < FW_DROPPED)
 		return XDP_PASS;
 
-	/* Each of these was asked for by an entry of a map, and is counted there. */
+	/* A map entry asked for this drop, and has counted it. */
 	if (fw_events_pps)
-		tell(ctx, &p, reason);
+		emit_event(ctx, &p, reason);
 	return XDP_DROP;
 }
 

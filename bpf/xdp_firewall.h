@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* What xdp_firewall shares with user space: the keys and values of its maps, and its events. */
+/*
+ * The interface of xdp_firewall to user space: the keys and values of its maps, and its events.
+ *
+ * The enumerators have no prefix because map-edit and ringbuf-read print them, and users type
+ * them: `fw_deny add tcp`, `verdict=pass`, `reason=rule_drop`. So no variable can be called tcp
+ * or drop where this header is included.
+ */
 #ifndef HOOKSET_XDP_FIREWALL_H
 #define HOOKSET_XDP_FIREWALL_H
 
@@ -11,8 +17,8 @@
 #endif
 
 /*
- * What a packet carries: a protocol of IANA's list, by its name or number, or one of those
- * from 256 on. Not an IP protocol: `any`, which stands for all of them in a rule.
+ * The protocol of a packet: an IP protocol number (IANA), or one of the values from 256 on,
+ * which are no IP protocols. In a rule, `any` stands for all of them.
  */
 enum fw_proto {
 	any = 0,
@@ -23,9 +29,9 @@ enum fw_proto {
 	esp = 50,
 	icmpv6 = 58,
 	sctp = 132,
-	unparsed = 256, /* a header is cut off, or is none: what is in there cannot be told */
-	fragment = 257, /* fw_deny: a later fragment, whatever its protocol */
-	other = 258,	/* fw_deny: all that is not named above */
+	unparsed = 256, /* a header is cut off or malformed */
+	fragment = 257, /* in fw_deny: a later fragment of any protocol */
+	other = 258,	/* in fw_deny: all but ICMP, TCP, UDP and the two above */
 } __attribute__((packed));
 
 static_assert(sizeof(enum fw_proto) == 2, "enum fw_proto is part of keys");
@@ -36,9 +42,9 @@ enum fw_verdict {
 };
 
 /*
- * The keys of LPM tries. The kernel keeps the value behind the bytes of the key, so these are a
- * multiple of 8, by bits without a name, or counters would not be aligned: on x86 an atomic
- * addition across two cache lines takes 60 us (split lock), elsewhere it may be a fault.
+ * The keys of LPM tries. The kernel stores the value right behind the data of the key, so
+ * unnamed bits pad that to a multiple of 8. Otherwise the counters would not be aligned: an
+ * atomic addition across two cache lines takes 60 us on x86 (split lock) and may fault elsewhere.
  */
 struct fw_cidr4 {
 	__u32 prefixlen; /* at most 32 */
@@ -52,11 +58,11 @@ struct fw_cidr6 {
 };
 
 struct fw_rule4 {
-	__u32 prefixlen;     /* 64, and that of the address */
+	__u32 prefixlen;     /* 64 + the prefix length of the address */
 	__u16 vlan;	     /* VLAN id of the only tag, or of the outer one; 0: any or none */
-	__u16 inner;	     /* VLAN id of the inner tag, of two; 0: any or none */
+	__u16 inner;	     /* VLAN id of the inner tag, if there are two; 0: any or none */
 	enum fw_proto proto; /* 0: any */
-	__be16 port;	     /* destination port of TCP or UDP, or a group of them; 0: any */
+	__be16 port;	     /* destination port of TCP or UDP, or the port of a group; 0: any */
 	__be32 addr;	     /* source */
 	__u32 : 32;
 };
@@ -86,7 +92,7 @@ FW_KEY_ALIGNED(struct fw_rule4);
 FW_KEY_ALIGNED(struct fw_rule6);
 FW_KEY_ALIGNED(struct fw_icmp);
 
-/* What has met an entry of a map: frames, and their bytes. */
+/* Packets that matched a map entry; the bytes are those of whole frames. */
 struct fw_count {
 	__u64 packets;
 	__u64 bytes;
@@ -105,37 +111,40 @@ struct fw_ban {
 };
 
 struct fw_rate {
-	__u32 pps;     /* packets a second from each source; 0: no limit */
-	__u32 burst;   /* so many at once; 0: what a tenth of a second brings */
+	__u32 pps;     /* packets per second from each source; 0: no limit */
+	__u32 burst;   /* packets at once; 0: pps / 10 + 1 */
 	__u64 packets; /* dropped */
 	__u64 bytes;   /* dropped */
 };
 
-/* When a source may send again as much as ever: ns, CLOCK_MONOTONIC. */
-struct fw_source {
-	__u64 ready;
+/* The token bucket of a source. */
+struct fw_rate_state {
+	__u64 ready; /* the time at which it is full again: ns, CLOCK_MONOTONIC */
 };
 
-/* What became of a packet, and why: the index of the map fw_stats. */
+/*
+ * The verdict on a packet and its reason: the index of the map fw_stats. The enum has the name
+ * of the map because map-edit takes the names of an array's indexes from there.
+ */
 enum fw_stats {
 	/* passed */
-	not_ip = 0,    /* neither IPv4 nor IPv6, ARP among them */
-	neighbour = 1, /* neighbour discovery and MLD */
-	allowed = 2,   /* its source is in fw_allow */
-	ruled_in = 3,  /* a rule passes it */
-	failsafe = 4,  /* to a port of fw_failsafe */
-	answer = 5,    /* it may be an answer to what this host has sent */
-	no_rule = 6,   /* nothing is said of it, and its protocol is not in fw_deny */
+	non_ip = 0,	  /* neither IPv4 nor IPv6, for example ARP */
+	neighbour = 1,	  /* neighbour discovery or MLD */
+	allowed = 2,	  /* its source is in fw_allow */
+	rule_pass = 3,	  /* a rule passes it */
+	failsafe = 4,	  /* its destination port is in fw_failsafe */
+	reply = 5,	  /* it looks like a reply to this host */
+	default_pass = 6, /* nothing matches, and its protocol is not in fw_deny */
 	/* dropped */
-	banned = 7,	/* its source is in fw_ban */
-	blocked = 8,	/* its source is in fw_block */
-	limited = 9,	/* its source has sent too much, by fw_rate */
-	ruled_out = 10, /* a rule drops it */
-	denied = 11,	/* nothing is said of it, and its protocol is in fw_deny */
+	banned = 7,	  /* its source is in fw_ban */
+	blocked = 8,	  /* its source is in fw_block */
+	rate_limited = 9, /* its source is over its rate in fw_rate */
+	rule_drop = 10,	  /* a rule drops it */
+	denied = 11,	  /* nothing matches, and its protocol is in fw_deny */
 };
 
-#define FW_STATS 12
-#define FW_DROPPED banned /* from here on */
+#define FW_REASONS 12
+#define FW_DROPPED banned /* this and the following */
 
 /* A packet that was dropped. */
 struct fw_event {
@@ -146,7 +155,7 @@ struct fw_event {
 	__u32 ifindex; /* the interface it came in by */
 	__u32 len;     /* bytes of the frame */
 	__u16 vlan;    /* VLAN id of the only tag, or of the outer one; 0: none */
-	__u16 inner;   /* VLAN id of the inner tag, of two; 0: none */
+	__u16 inner;   /* VLAN id of the inner tag, if there are two; 0: none */
 	enum fw_proto proto;
 	__be16 sport; /* of TCP and UDP, else 0 */
 	__be16 dport; /* likewise */
@@ -156,11 +165,11 @@ struct fw_event {
 
 static_assert(sizeof(struct fw_event) == 64, "struct fw_event is part of the interface");
 
-/* dropped packets = events + lost + held_back */
+/* Events, counted since the program was loaded. dropped packets = events + lost + suppressed */
 struct fw_event_stats {
-	__u64 events;	 /* put into the ring buffer */
-	__u64 lost;	 /* found the ring buffer full */
-	__u64 held_back; /* were more than fw_events_pps a second */
+	__u64 events;	  /* written to the ring buffer */
+	__u64 lost;	  /* lost because the ring buffer was full */
+	__u64 suppressed; /* not written because of the limit fw_events_pps */
 };
 
 #endif

@@ -1,12 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
 /*
- * The packet parser: a cursor and one inline per header. Each checks that its
- * header lies inside the packet, hands it out, moves the cursor behind it and
- * returns what comes next, or -1 for what cannot be parsed. There are no maps
- * and no verdicts here; what an unparsed packet gets is the program's decision.
+ * The packet parser: a cursor, and one inline function per header. Each function
+ * checks that its header lies inside the packet and returns -1 if it does not or
+ * if it is malformed. There are no maps and no verdicts here: the program decides
+ * what happens to a packet that cannot be parsed.
  *
- * All that is handed out points into the packet and is in network byte order.
- * Where a constant has no name in the kernel's UAPI headers its RFC is given.
+ *   function          hands out  returns                       moves the cursor
+ *   parse_eth         -          EtherType, network order      behind Ethernet, VLAN tags
+ *   parse_ip4         header     protocol                      behind the header, options
+ *   parse_ip6_header  header     next header                   behind the fixed header
+ *   parse_ip6         header     protocol                      behind extension headers
+ *   parse_tcp         header     0                             no
+ *   parse_udp         header     0                             no
+ *   parse_icmp        header     type                          no
+ *
+ * parse_ip6 hands the header out even if an extension header cannot be parsed.
+ * Pointers that are handed out point into the packet, so fields are in network byte
+ * order. The VLAN ids in the cursor are in host byte order. Constants that have no
+ * name in the kernel's UAPI headers come with their RFC.
  */
 #ifndef HOOKSET_PARSE_H
 #define HOOKSET_PARSE_H
@@ -24,36 +35,36 @@
 #include <bpf/bpf_helpers.h>
 
 #define VLAN_MAX_DEPTH 2 /* 802.1ad (QinQ) outside, 802.1Q inside */
-#define IPV6_EXT_MAX 8	 /* RFC 8200 section 4.1 recommends at most six; more are not parsed */
+#define IPV6_EXT_MAX 8	 /* more are not parsed; RFC 8200 section 4.1 recommends at most six */
 
-/* The extension headers that are looked behind, as a set of protocol numbers below 64. */
+/* The extension headers that are skipped, as a set of protocol numbers below 64. */
 #define IPV6_EXT_SET                                                                               \
 	(1ULL << IPPROTO_HOPOPTS | 1ULL << IPPROTO_ROUTING | 1ULL << IPPROTO_FRAGMENT |            \
 	 1ULL << IPPROTO_DSTOPTS)
 
-#define VLAN_ID 0x0fff	  /* IEEE 802.1Q: of the tag control information, the VLAN's id */
+#define VLAN_ID 0x0fff	  /* IEEE 802.1Q: the VLAN id in the tag control information */
 #define IP4_OFFSET 0x1fff /* RFC 791: fragment offset, in units of 8 bytes */
 #define IP4_MORE 0x2000	  /* RFC 791: more fragments follow */
 #define IP6_OFFSET 0xfff8 /* RFC 8200 section 4.5: fragment offset, in bytes */
 #define IP6_MORE 0x0001	  /* RFC 8200 section 4.5: more fragments follow */
 
-/* What of a fragmented datagram this packet is; see struct cursor. */
-enum fragment {
-	FRAG_NONE = 0, /* a whole datagram */
-	FRAG_FIRST =
-		1, /* the first of several: ports are here, the rest of the header may not be */
-	FRAG_LATER = 2, /* not the first: no transport header, so no ports and no ICMP type */
+/* Which part of a datagram a packet is. */
+enum frag_pos {
+	FRAG_NONE = 0,	/* all of it: it is not fragmented */
+	FRAG_FIRST = 1, /* the first fragment: has the ports, but maybe not the whole header */
+	FRAG_LATER = 2, /* a later fragment: has no ports and no ICMP type */
 };
 
 struct cursor {
 	void *pos;	    /* the next byte to parse */
 	void *end;	    /* one past the last byte of the packet */
-	__u32 left;	    /* bytes from pos to where IP says that the datagram ends */
-	enum fragment frag; /* known once the IP header has been parsed */
-	__u32 vlans;	    /* VLAN ids: the outer one << 16 | the inner one, or the only one */
+	__u32 remaining;    /* bytes from pos to the end of the IP packet, by its header */
+	enum frag_pos frag; /* set by parse_ip4() and parse_ip6() */
+	__u16 vlan;	    /* VLAN id of the only tag, or of the outer one; 0: none */
+	__u16 inner;	    /* VLAN id of the inner tag, if there are two; 0: none */
 };
 
-/* As struct ethhdr, which is packed: of that one, a compiler reads h_proto byte by byte. */
+/* Like struct ethhdr. That one is packed, so compilers read its h_proto byte by byte. */
 struct eth_header {
 	__u8 dest[ETH_ALEN];
 	__u8 source[ETH_ALEN];
@@ -66,10 +77,10 @@ struct vlan_header {
 	__be16 proto;
 };
 
-/* RFC 8200: how hop-by-hop, routing and destination options headers begin. */
+/* RFC 8200: the beginning of a hop-by-hop, routing or destination options header. */
 struct ip6_ext_header {
 	__u8 next;
-	__u8 len; /* in units of 8 bytes, without the first 8 */
+	__u8 len; /* in units of 8 bytes, not counting the first 8 */
 	__u8 data[6];
 };
 
@@ -82,9 +93,9 @@ struct ip6_frag_header {
 };
 
 /*
- * RFC 792 and RFC 4443: the 8 bytes that every ICMP and ICMPv6 message begins
- * with. Only echo requests and replies have the last two fields. (The UAPI's
- * <linux/icmp.h> pulls in the C library.)
+ * RFC 792 and RFC 4443: the first 8 bytes of every ICMP and ICMPv6 message. Only
+ * echo requests and replies have the last two fields. (The UAPI's <linux/icmp.h>
+ * pulls in the C library.)
  */
 struct icmp_header {
 	__u8 type;
@@ -108,11 +119,11 @@ static __always_inline struct cursor cursor_init(const struct xdp_md *ctx)
 }
 
 /*
- * A length out of a header. The verifiers of Linux 5.10 to 6.12 forget that a
- * byte swap leaves 16 bits, and refuse to add what it leaves to a pointer; the
- * compiler knows, and would drop a mask that is written in C.
+ * A length field in host byte order. The verifiers of Linux 5.10 to 6.12 do not know
+ * that a swapped 16-bit value has only 16 bits, and refuse to add it to a pointer.
+ * The mask is in assembly because the compiler knows, and would drop one in C.
  */
-static __always_inline __u64 length(__be16 field)
+static __always_inline __u64 be16_len(__be16 field)
 {
 	__u64 host = bpf_ntohs(field);
 
@@ -121,8 +132,8 @@ static __always_inline __u64 length(__be16 field)
 }
 
 /*
- * Ethernet and up to two VLAN tags. Returns the EtherType, in network order. A tag with the
- * id 0 gives a priority, and no VLAN (IEEE 802.1Q).
+ * Ethernet and up to two VLAN tags. Returns the EtherType, in network byte order. A tag with
+ * id 0 carries a priority only, and is no VLAN (IEEE 802.1Q).
  */
 static __always_inline int parse_eth(struct cursor *c)
 {
@@ -136,6 +147,7 @@ static __always_inline int parse_eth(struct cursor *c)
 
 	for (int i = 0; i < VLAN_MAX_DEPTH; i++) {
 		struct vlan_header *tag = c->pos;
+		__u16 id;
 
 		if (proto != bpf_htons(ETH_P_8021Q) && proto != bpf_htons(ETH_P_8021AD))
 			break;
@@ -143,8 +155,11 @@ static __always_inline int parse_eth(struct cursor *c)
 			return -1;
 		c->pos = tag + 1;
 		proto = tag->proto;
-		if (tag->tci & bpf_htons(VLAN_ID))
-			c->vlans = c->vlans << 16 | bpf_ntohs(tag->tci & bpf_htons(VLAN_ID));
+		id = bpf_ntohs(tag->tci & bpf_htons(VLAN_ID));
+		if (c->vlan)
+			c->inner = id;
+		else
+			c->vlan = id;
 	}
 	return proto;
 }
@@ -158,12 +173,12 @@ static __always_inline int parse_ip4(struct cursor *c, struct iphdr **out)
 	if ((void *)(ip + 1) > c->end)
 		return -1;
 	header = ip->ihl * 4;
-	total = length(ip->tot_len);
+	total = be16_len(ip->tot_len);
 	if (ip->version != 4 || header < sizeof(*ip) || total < header || c->pos + total > c->end)
 		return -1;
 
 	c->pos += header;
-	c->left = total - header;
+	c->remaining = total - header;
 	if (ip->frag_off & bpf_htons(IP4_OFFSET | IP4_MORE))
 		c->frag = ip->frag_off & bpf_htons(IP4_OFFSET) ? FRAG_LATER : FRAG_FIRST;
 	*out = ip;
@@ -178,17 +193,17 @@ static __always_inline int parse_ip6_header(struct cursor *c, struct ipv6hdr **o
 	if ((void *)(ip + 1) > c->end || ip->version != 6)
 		return -1;
 	c->pos = ip + 1;
-	c->left = length(ip->payload_len);
-	if (c->pos + c->left > c->end)
+	c->remaining = be16_len(ip->payload_len);
+	if (c->pos + c->remaining > c->end)
 		return -1;
 	*out = ip;
 	return ip->nexthdr;
 }
 
 /*
- * IPv6 and its extension headers. Returns the protocol behind them, or, in a
- * later fragment, whatever its fragment header names. A jumbogram (RFC 2675:
- * length 0 and a hop-by-hop header) ends where the packet ends.
+ * IPv6 and its extension headers. Returns the protocol behind them. In a later fragment
+ * that is the next header named by the fragment header, and the cursor is behind that one.
+ * A jumbogram (RFC 2675: length 0 and a hop-by-hop header) ends where the packet ends.
  */
 static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
 {
@@ -196,30 +211,30 @@ static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
 
 	if (next < 0)
 		return -1;
-	if (!c->left && next == IPPROTO_HOPOPTS)
-		c->left = 0xffffffff;
+	if (!c->remaining && next == IPPROTO_HOPOPTS)
+		c->remaining = 0xffffffff;
 
-	for (int i = 0; i <= IPV6_EXT_MAX; i++) { /* the last round sees what comes behind them */
+	for (int i = 0; i <= IPV6_EXT_MAX; i++) { /* the last round only returns */
 		struct ip6_frag_header *frag = c->pos;
 		struct ip6_ext_header *ext = c->pos;
 		__u64 is_frag, offset, len;
 
 		if (next >= 64 || !(IPV6_EXT_SET >> next & 1))
 			return next;
-		if (c->left < sizeof(*ext) || (void *)(ext + 1) > c->end)
+		if (c->remaining < sizeof(*ext) || (void *)(ext + 1) > c->end)
 			return -1;
 		/*
-		 * Masks, not branches, each of which would double the verifier's work
-		 * in each round: 0 - 1 is the only difference with the highest bit set.
+		 * Masks, not branches: each branch would double the verifier's work in each
+		 * round. Only 0 - 1 has the highest bit set.
 		 */
 		is_frag = ((__u64)(next ^ IPPROTO_FRAGMENT) - 1) >> 63;
-		asm volatile("" : "+r"(is_frag)); /* or the compiler branches all the same */
+		asm volatile("" : "+r"(is_frag)); /* keeps the compiler from branching */
 		offset = bpf_ntohs(frag->offset) & -is_frag;
 		len = sizeof(*ext) + (ext->len * 8 & (is_frag - 1));
-		if (c->left < len || c->pos + len > c->end)
+		if (c->remaining < len || c->pos + len > c->end)
 			return -1;
 		c->pos += len;
-		c->left -= len;
+		c->remaining -= len;
 		c->frag |= offset & IP6_MORE; /* FRAG_FIRST */
 		next = ext->next;
 		if (offset & IP6_OFFSET) {
@@ -231,9 +246,9 @@ static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
 }
 
 /*
- * The TCP header. Returns 0. Of a first fragment only the ports may be read:
- * the rest may come in the next one (RFC 1858), and a filter that then looked
- * away would be walked around.
+ * The TCP header. Returns 0. In a first fragment only the ports may be read, since the
+ * rest may come in the next one (RFC 1858). To return -1 there would let an attacker pass
+ * a filter on ports by tiny fragments.
  */
 static __always_inline int parse_tcp(struct cursor *c, struct tcphdr **out)
 {
@@ -243,26 +258,26 @@ static __always_inline int parse_tcp(struct cursor *c, struct tcphdr **out)
 	if (c->frag == FRAG_LATER)
 		return -1;
 	if (c->frag == FRAG_FIRST) {
-		if (c->left < 4 || c->pos + 4 > c->end)
+		if (c->remaining < 4 || c->pos + 4 > c->end)
 			return -1;
 		*out = tcp;
 		return 0;
 	}
-	if (c->left < sizeof(*tcp) || (void *)(tcp + 1) > c->end)
+	if (c->remaining < sizeof(*tcp) || (void *)(tcp + 1) > c->end)
 		return -1;
 	header = tcp->doff * 4;
-	if (header < sizeof(*tcp) || c->left < header || c->pos + header > c->end)
+	if (header < sizeof(*tcp) || c->remaining < header || c->pos + header > c->end)
 		return -1;
 	*out = tcp;
 	return 0;
 }
 
-/* The UDP header. Returns 0. As of TCP, only the ports may be read of a first fragment. */
+/* The UDP header. Returns 0. In a first fragment only the ports may be read, as in TCP. */
 static __always_inline int parse_udp(struct cursor *c, struct udphdr **out)
 {
 	__u32 size = c->frag == FRAG_FIRST ? 4 : sizeof(**out);
 
-	if (c->frag == FRAG_LATER || c->left < size || c->pos + size > c->end)
+	if (c->frag == FRAG_LATER || c->remaining < size || c->pos + size > c->end)
 		return -1;
 	*out = c->pos;
 	return 0;
@@ -273,7 +288,7 @@ static __always_inline int parse_icmp(struct cursor *c, struct icmp_header **out
 {
 	struct icmp_header *icmp = c->pos;
 
-	if (c->frag == FRAG_LATER || c->left < sizeof(*icmp) || (void *)(icmp + 1) > c->end)
+	if (c->frag == FRAG_LATER || c->remaining < sizeof(*icmp) || (void *)(icmp + 1) > c->end)
 		return -1;
 	*out = icmp;
 	return icmp->type;

@@ -34,8 +34,8 @@ import scapy.all as scapy  # noqa: E402
 NAMES = {0: "any", 1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 132: "sctp",
          256: "unparsed", 257: "fragment", 258: "other"}  # fmt: skip
 UNPARSED, FRAGMENT, OTHER = 256, 257, 258
-PASSED = ["not_ip", "neighbour", "allowed", "ruled_in", "failsafe", "answer", "no_rule"]
-DROPPED = ["banned", "blocked", "limited", "ruled_out", "denied"]
+PASSED = ["non_ip", "neighbour", "allowed", "rule_pass", "failsafe", "reply", "default_pass"]
+DROPPED = ["banned", "blocked", "rate_limited", "rule_drop", "denied"]
 
 ADDRESSES = {
     4: [ipaddress.ip_address(text) for text in """0.0.0.0 10.0.0.0 10.0.0.1 10.0.0.127 10.0.0.128 10.0.0.255
@@ -222,16 +222,16 @@ class Packet:
 
 KNOBS = [
     {},
-    {"fw_answers": False},
-    {"fw_failsafe": [80, 0, 0, 443], "fw_replies": [0, 0, 0, 1000]},
+    {"fw_pass_replies": False},
+    {"fw_failsafe": [80, 0, 0, 443], "fw_reply_ports": [0, 0, 0, 1000]},
     {"fw_failsafe": [0, 0, 0, 0]},
     {"fw_lists": False},
     {"fw_bans": False, "fw_rates": False},
     {"fw_rules": False},
-    {"fw_groups": False},
+    {"fw_port_groups": False},
 ]
-DEFAULTS = {"fw_lists": True, "fw_bans": True, "fw_rates": True, "fw_rules": True, "fw_groups": True,
-            "fw_answers": True, "fw_failsafe": [22, 0, 0, 0], "fw_replies": [53, 123, 0, 0]}  # fmt: skip
+DEFAULTS = {"fw_lists": True, "fw_bans": True, "fw_rates": True, "fw_rules": True, "fw_port_groups": True,
+            "fw_pass_replies": True, "fw_failsafe": [22, 0, 0, 0], "fw_reply_ports": [53, 123, 0, 0]}  # fmt: skip
 
 
 def random_net(rng, version):
@@ -302,7 +302,7 @@ def rule_for(rules, knobs, p):
     table = rules[f"fw_rule{p.version}"]
     port = p.dport or 0
     ports = {6: "fw_tcp_ports", 17: "fw_udp_ports"}
-    group = rules[ports[p.kind]].get(port, 0) if p.kind in ports and knobs["fw_groups"] else 0
+    group = rules[ports[p.kind]].get(port, 0) if p.kind in ports and knobs["fw_port_groups"] else 0
     outer, inner = (p.vlans + [0, 0])[:2]
     best = None
     for key, value in table.items():
@@ -321,22 +321,22 @@ def rule_for(rules, knobs, p):
 
 def is_answer(knobs, p):
     if p.kind == 6:
-        return knobs["fw_answers"] and p.flags & 0x14
+        return knobs["fw_pass_replies"] and p.flags & 0x14
     if p.kind == 17:
         if (p.sport, p.dport) == ((67, 68) if p.version == 4 else (547, 546)):
             return True
-        return knobs["fw_answers"] and p.sport in [port for port in knobs["fw_replies"] if port] and p.dport >= 32768
+        return knobs["fw_pass_replies"] and p.sport in [port for port in knobs["fw_reply_ports"] if port] and p.dport >= 32768
     if p.kind == 1:
-        return p.icmp[0] in (3, 11, 12) or (p.icmp[0] == 0 and knobs["fw_answers"])
+        return p.icmp[0] in (3, 11, 12) or (p.icmp[0] == 0 and knobs["fw_pass_replies"])
     if p.kind == 58:
-        return p.icmp[0] in (1, 2, 3, 4) or (p.icmp[0] == 129 and knobs["fw_answers"])
+        return p.icmp[0] in (1, 2, 3, 4) or (p.icmp[0] == 129 and knobs["fw_pass_replies"])
     return False
 
 
 def judge(rules, knobs, p, now):
     """The reason, and the entry that counts it: (map, key)."""
     if p.version is None:
-        return "not_ip", None
+        return "non_ip", None
     if p.source is not None:
         if p.kind == 58 and p.icmp[0] in (130, 131, 132, 133, 134, 135, 136, 137, 143):
             return "neighbour", None
@@ -353,17 +353,17 @@ def judge(rules, knobs, p, now):
             if p.kind == (1 if p.version == 4 else 58):
                 for key in (p.icmp, (p.icmp[0], None)):
                     if key in rules[table]:
-                        return ("ruled_in" if rules[table][key]["verdict"] == "pass" else "ruled_out"), (table, key)
+                        return ("rule_pass" if rules[table][key]["verdict"] == "pass" else "rule_drop"), (table, key)
             if key := rule_for(rules, knobs, p):
                 table = f"fw_rule{p.version}"
-                return ("ruled_in" if rules[table][key]["verdict"] == "pass" else "ruled_out"), (table, key)
+                return ("rule_pass" if rules[table][key]["verdict"] == "pass" else "rule_drop"), (table, key)
         if p.kind == 6 and p.dport and p.dport in knobs["fw_failsafe"]:
             return "failsafe", None
         if is_answer(knobs, p):
-            return "answer", None
+            return "reply", None
     if p.kind in rules["fw_deny"]:
         return "denied", ("fw_deny", p.kind)
-    return "no_rule", None
+    return "default_pass", None
 
 
 # ---- the two, side by side
@@ -381,7 +381,7 @@ def boot_time():
 def load(obj, pins):
     """A program for each of KNOBS, all with the same maps."""
     for number, knobs in enumerate(KNOBS):
-        sets = [arg for name, value in {"fw_boot": boot_time(), **knobs}.items()
+        sets = [arg for name, value in {"fw_boot_time": boot_time(), **knobs}.items()
                 for arg in ("--set", f"{name}={knob_text(value)}")]  # fmt: skip
         run("prog-load", "--maps", pins, *sets, obj, f"{pins}/prog{number}")
 
@@ -435,7 +435,7 @@ def differential(runner, obj, pins, rounds, packets, seed):
                 print(f"round {number}, {name}:\n  expected {sorted(expected - shown)}\n  shown    {sorted(shown - expected)}")
         if wrong > 10:
             break
-    unused = [reason for reason, count in said.items() if not count and reason != "limited"]
+    unused = [reason for reason, count in said.items() if not count and reason != "rate_limited"]
     print(f"{sum(said.values())} packets, {wrong} wrong, {said}")
     sys.exit(wrong > 0 or bool(unused))
 
@@ -473,7 +473,7 @@ def rate(pins, pps, burst, seconds):
 def limited(pins, rates):
     """What this map, of one entry, and fw_stats say was dropped."""
     rule = run("map-edit", f"{pins}/{rates}", "show", text=True)
-    stats = run("map-edit", f"{pins}/fw_stats", "get", "limited", text=True)
+    stats = run("map-edit", f"{pins}/fw_stats", "get", "rate_limited", text=True)
     return [int(re.search(r"packets=(\d+)", text)[1]) for text in (rule, stats)]
 
 

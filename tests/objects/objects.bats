@@ -182,7 +182,7 @@ map_is() {
 	requires root
 	maps() {
 		[ "$(cd "$BPFFS/o" && printf '%s\n' fw_*)" = "$(printf '%s\n' fw_allow4 fw_allow6 fw_ban fw_block4 fw_block6 fw_deny \
-			fw_event_stats fw_events fw_icmp4 fw_icmp6 fw_rate4 fw_rate6 fw_rule4 fw_rule6 fw_sources fw_stats \
+			fw_event_stats fw_events fw_icmp4 fw_icmp6 fw_rate4 fw_rate6 fw_rate_state fw_rule4 fw_rule6 fw_stats \
 			fw_tcp_ports fw_udp_ports)" ]
 		for family in 4 6; do
 			list="flags 0x1 key $((family == 4 ? 12 : 20))B"
@@ -194,7 +194,7 @@ map_is() {
 			map_is fw_icmp"$family" fw_icmp fw_rule "lpm_trie  name fw_icmp$family  flags 0x1 key 12B  value 24B  max_entries 65536"
 		done
 		map_is fw_ban in6_addr fw_ban "lru_hash  name fw_ban  flags 0x0 key 16B  value 24B  max_entries 65536"
-		map_is fw_sources in6_addr fw_source "lru_hash  name fw_sources  flags 0x0 key 16B  value 8B  max_entries 65536"
+		map_is fw_rate_state in6_addr fw_rate_state "lru_hash  name fw_rate_state  flags 0x0 key 16B  value 8B  max_entries 65536"
 		map_is fw_tcp_ports __be16 __be16 "hash  name fw_tcp_ports  flags 0x1 key 2B  value 2B  max_entries 65536"
 		map_is fw_udp_ports __be16 __be16 "hash  name fw_udp_ports  flags 0x1 key 2B  value 2B  max_entries 65536"
 		map_is fw_deny fw_proto fw_count "hash  name fw_deny  flags 0x0 key 2B  value 16B  max_entries 16"

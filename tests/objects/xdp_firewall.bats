@@ -93,7 +93,7 @@ counter_of() {
 	requires root
 	firewall
 	all=$(field prog "$FW/prog" bytes_xlated)
-	for knob in fw_lists fw_bans fw_rates fw_rules fw_groups fw_answers; do
+	for knob in fw_lists fw_bans fw_rates fw_rules fw_port_groups fw_pass_replies; do
 		prog-load --maps "$FW" --set $knob=false "$HOOKSET_BUILD/xdp_firewall.bpf.o" "$FW/less"
 		[ "$(field prog "$FW/less" bytes_xlated)" -lt "$all" ]
 		rm "$FW/less"
@@ -405,7 +405,7 @@ counter_of() {
 		PASS | parameter problem | ip6()/ICMPv6ParamProblem()
 	EOF
 	rm -r "$FW"
-	firewall --set fw_answers=false --set 'fw_failsafe[1]=2222'
+	firewall --set fw_pass_replies=false --set 'fw_failsafe[1]=2222'
 	fw deny add tcp udp icmp icmpv6
 	verdicts <<-'EOF'
 		PASS | SSH              | ip4()/tcp(dport=22)
@@ -485,7 +485,7 @@ counter_of() {
 	has rule6 "{vlan=0 inner=0 proto=tcp port=0}={verdict=drop packets=0 bytes=0}" \
 		"{vlan=0 inner=0 proto=udp port=0}={verdict=drop packets=$total bytes=$((total * 62))}"
 	[ "$(counter_of blocked)" -eq "$total" ]
-	[ "$(counter_of ruled_out)" -eq "$total" ]
+	[ "$(counter_of rule_drop)" -eq "$total" ]
 }
 
 @test "ip loads it, native and generic, and map-pin gives its maps: the same" {
@@ -502,7 +502,7 @@ counter_of() {
 		fw rule4 add '{proto=tcp port=80}'
 		fw rule6 add '{proto=tcp port=80}'
 		closed_to tcp 80
-		[ "$(counter_of ruled_out)" -ge 2 ]
+		[ "$(counter_of rule_drop)" -ge 2 ]
 		in_ns "$server" ip link set dev veth0 $mode off
 		rm -r "$FW"
 		open_to tcp 80
@@ -562,7 +562,7 @@ counter_of() {
 	pings_in_vain "$client" fd09::2
 	open_to tcp 22
 
-	# What the server asks for itself; UDP from ports of fw_replies only.
+	# What the server asks for itself; UDP from ports of fw_reply_ports only.
 	start_in "$client" "$HOOKSET_ROOT/tests/fixtures/sockets" serve name \
 		tcp:0.0.0.0:80 "tcp:[::]:80,v6only" udp:0.0.0.0:53 "udp:[::]:53,v6only" udp:0.0.0.0:54
 	poll 5 grep -qx ready "$OUT"
@@ -585,7 +585,7 @@ counter_of() {
 	ip -n "$client" neigh flush dev veth0
 	open_to tcp 22
 	answers "name hello|80" "$server" tcp fd09::1 80
-	[ "$(counter_of not_ip)" -ge 2 ]
+	[ "$(counter_of non_ip)" -ge 2 ]
 	[ "$(counter_of neighbour)" -ge 2 ]
 }
 
@@ -601,7 +601,7 @@ reachable_again() {
 @test "a ban ends when it expires; where the time is not known, it does not" {
 	local until
 	requires root
-	hosts --set fw_boot="$(sed -n 's/^btime //p' /proc/stat)"
+	hosts --set fw_boot_time="$(sed -n 's/^btime //p' /proc/stat)"
 	until=$(($(date +%s) + 10 * ${HOOKSET_PATIENCE:-1}))
 	fw ban add "10.9.0.1={expires=$until}" "fd09::1={expires=$until}" 192.0.2.11
 	closed_to udp 80
@@ -630,7 +630,7 @@ reachable_again() {
 	"$FIREWALL" rate "$FW" 1000 1000 2
 	fw rate4 add '192.0.2.0/24={pps=20000 burst=20000}'
 	fw rate6 add '2001:db8::/32={pps=20000 burst=20000}'
-	fw sources sync /dev/null
+	fw rate_state sync /dev/null
 	"$FIREWALL" rate "$FW" 20000 20000 2
 }
 
@@ -668,12 +668,12 @@ reachable_again() {
 	poll 10 told 4
 	run -0 sed 's/^time=[0-9]* //; s/sport=[0-9]*/sport=N/' "$OUT"
 	diff - <(echo "$output") <<-EOF
-		saddr=10.9.0.1 daddr=10.9.0.2 reason=ruled_out ifindex=$ifindex len=47 vlan=0 inner=0 proto=udp sport=N dport=80 type=0 code=0
-		saddr=fd09::1 daddr=fd09::2 reason=ruled_out ifindex=$ifindex len=118 vlan=0 inner=0 proto=icmpv6 sport=N dport=0 type=128 code=0
-		saddr=fd09::1 daddr=fd09::2 reason=ruled_out ifindex=$ifindex len=118 vlan=0 inner=0 proto=icmpv6 sport=N dport=0 type=128 code=0
-		saddr=fd09::1 daddr=fd09::2 reason=ruled_out ifindex=$ifindex len=118 vlan=0 inner=0 proto=icmpv6 sport=N dport=0 type=128 code=0
+		saddr=10.9.0.1 daddr=10.9.0.2 reason=rule_drop ifindex=$ifindex len=47 vlan=0 inner=0 proto=udp sport=N dport=80 type=0 code=0
+		saddr=fd09::1 daddr=fd09::2 reason=rule_drop ifindex=$ifindex len=118 vlan=0 inner=0 proto=icmpv6 sport=N dport=0 type=128 code=0
+		saddr=fd09::1 daddr=fd09::2 reason=rule_drop ifindex=$ifindex len=118 vlan=0 inner=0 proto=icmpv6 sport=N dport=0 type=128 code=0
+		saddr=fd09::1 daddr=fd09::2 reason=rule_drop ifindex=$ifindex len=118 vlan=0 inner=0 proto=icmpv6 sport=N dport=0 type=128 code=0
 	EOF
-	has event_stats '0={events=4 lost=0 held_back=0}'
+	has event_stats '0={events=4 lost=0 suppressed=0}'
 }
 
 told() {
@@ -681,7 +681,7 @@ told() {
 }
 
 @test "events: dropped = events + lost + held back" {
-	local packet=$BATS_TEST_TMPDIR/packet events lost held_back
+	local packet=$BATS_TEST_TMPDIR/packet events lost suppressed
 	requires root
 	printf '\0\4\0\0\0\2\0\4\0\0\0\1\x08\0\x45\0\0\x1c\0\1\0\0\x40\x11\0\0\xc0\0\2\1\xc0\0\2\2\0\1\0\2\0\x08\0\0' >"$packet"
 	firewall --set fw_events_pps=50000
@@ -689,13 +689,13 @@ told() {
 	# Faster than 50,000 a second, and nobody reads: 256 KiB hold 3640 of 64 bytes and a header of 8.
 	bpftool prog run pinned "$FW/prog" data_in "$packet" repeat 1000000 >/dev/null
 	run -0 fw event_stats get 0
-	[[ $output =~ events=([0-9]+)\ lost=([0-9]+)\ held_back=([0-9]+) ]]
-	events=${BASH_REMATCH[1]} lost=${BASH_REMATCH[2]} held_back=${BASH_REMATCH[3]}
-	[ $((events + lost + held_back)) -eq 1000000 ]
+	[[ $output =~ events=([0-9]+)\ lost=([0-9]+)\ suppressed=([0-9]+) ]]
+	events=${BASH_REMATCH[1]} lost=${BASH_REMATCH[2]} suppressed=${BASH_REMATCH[3]}
+	[ $((events + lost + suppressed)) -eq 1000000 ]
 	[ "$events" -gt 3000 ]
 	[ "$events" -lt 3700 ]
 	[ "$lost" -gt 0 ]
-	[ "$held_back" -gt 0 ]
+	[ "$suppressed" -gt 0 ]
 	has block4 "192.0.2.1/32={packets=1000000 bytes=42000000}"
 	run -0 --separate-stderr ringbuf-read --count "$events" --lost "$FW/fw_event_stats" "$FW/fw_events"
 	[ "${#lines[@]}" -eq "$events" ]
@@ -707,7 +707,7 @@ told() {
 	firewall
 	fw block4 add 0.0.0.0/0
 	verdicts <<<'DROP | blocked | ip4()/tcp()'
-	has event_stats '0={events=0 lost=0 held_back=0}'
+	has event_stats '0={events=0 lost=0 suppressed=0}'
 }
 
 # Rules in every map but those that only the program fills.
@@ -887,11 +887,11 @@ dropped_more_than() {
 }
 
 sleep_until_passed() {
-	poll 20 passed_more_than $(($(counter_of no_rule) + $1))
+	poll 20 passed_more_than $(($(counter_of default_pass) + $1))
 }
 
 passed_more_than() {
-	[ "$(counter_of no_rule)" -gt "$1" ]
+	[ "$(counter_of default_pass)" -gt "$1" ]
 }
 
 @test "rules and program change under flood: no packet gets through that the old and the new drop" {
