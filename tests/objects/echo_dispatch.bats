@@ -30,6 +30,12 @@ port() {
 	done
 }
 
+# stats_are COUNTER=N...
+stats_are() {
+	run -0 map-edit "$BPFFS/echo_stats" show
+	[ "$output" = "0={$*}" ]
+}
+
 # server NAME SPEC: it serves, and its socket is in the map.
 server() {
 	serve "$ns" "$@"
@@ -242,6 +248,26 @@ server() {
 	# Connected. The kernel hands out listening and unconnected sockets only.
 	in_ns "$ns" sockmap-update "$PID" 4 "$BPFFS/echo_socket" 2>/dev/null
 	answers "real hello|7" "$ns" tcp 127.0.0.1 7
+}
+
+@test "echo_stats counts what was dispatched, had no socket, or was refused by the kernel" {
+	netns ns
+	dispatch "$ns"
+	pin_map echo_stats "$BPFFS/echo_dispatch_prog"
+	port open 7
+	answers refused "$ns" tcp 127.0.0.1 7
+	answers refused "$ns" tcp 127.0.0.1 8
+	stats_are dispatched=0 no_socket=1 refused=0
+
+	server echo tcp:127.0.0.1:7777
+	answers "echo hello|7" "$ns" tcp 127.0.0.1 7
+	answers "echo hello|7" "$ns" tcp 127.0.0.1 7
+	answers "echo hello|7777" "$ns" tcp 127.0.0.1 7777
+	stats_are dispatched=2 no_socket=1 refused=0
+	# Of another protocol, and of another address family.
+	answers refused "$ns" udp 127.0.0.1 7
+	answers refused "$ns" tcp ::1 7
+	stats_are dispatched=2 no_socket=1 refused=2
 }
 
 @test "other network namespaces are not concerned" {

@@ -218,9 +218,10 @@ map_is() {
 @test "echo_dispatch.bpf.o: its maps; the ports' one has no BTF, so that a plain user can dump it" {
 	requires root
 	maps() {
-		[ "$(ls "$BPFFS/o")" = "$(printf '%s\n' echo_ports echo_socket)" ]
+		[ "$(ls "$BPFFS/o")" = "$(printf '%s\n' echo_ports echo_socket echo_stats)" ]
 		map_is echo_ports "" "" "hash  name echo_ports  flags 0x0 key 2B  value 1B  max_entries 1024"
 		map_is echo_socket "" "" "sockmap  name echo_socket  flags 0x0 key 4B  value 8B  max_entries 1"
+		map_is echo_stats __u32 echo_stats "percpu_array  name echo_stats  flags 0x0 key 4B  value 24B  max_entries 1"
 		run -0 bpftool -j map show pinned "$BPFFS/o/echo_ports"
 		[[ $output != *btf_id* ]]
 	}

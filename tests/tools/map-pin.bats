@@ -264,7 +264,7 @@ xdp_link() {
 	netns ns
 	sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
 	silent link "$BPFFS/link" "$BPFFS/dir"
-	pins_are "$BPFFS/dir" echo_ports echo_socket
+	pins_are "$BPFFS/dir" echo_ports echo_socket echo_stats
 	same_maps "$BPFFS/echo_dispatch_prog" "$BPFFS/dir"
 
 	ip netns del "$ns"
