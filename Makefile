@@ -30,6 +30,7 @@ BENCH   := $(patsubst tests/bench/%.bpf.c,build/bench/%.bpf.o,$(wildcard tests/b
 MAN7    := $(wildcard tools/man/*.7)
 MAN8    := $(wildcard tools/man/*.8)
 UNITS   := $(wildcard tools/systemd/*.service)
+LIBEXEC := $(wildcard tools/libexec/*)
 COMPLETIONS := $(PREFIX)/share/bash-completion/completions
 
 ifeq ($(V),1)
@@ -157,6 +158,11 @@ install: all
 	for unit in $(notdir $(UNITS)); do \
 		sed 's|/usr/local/|$(PREFIX)/|g' "tools/systemd/$$unit" \
 			> "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit" || exit; \
+	done
+	for script in $(notdir $(LIBEXEC)); do \
+		sed 's|/usr/local/|$(PREFIX)/|g' "tools/libexec/$$script" \
+			> "$(DESTDIR)$(PREFIX)/lib/hookset/$$script" && \
+		chmod 755 "$(DESTDIR)$(PREFIX)/lib/hookset/$$script" || exit; \
 	done
 	install -d $(DESTDIR)$(COMPLETIONS)
 	for tool in $(notdir $(TOOLS)); do \

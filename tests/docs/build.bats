@@ -68,8 +68,16 @@ would_build() {
 	done
 	for file in "$HOOKSET_ROOT"/tools/systemd/*.service; do
 		diff "$dest/opt/hookset/lib/systemd/system/$(basename "$file")" <(sed 's|/usr/local/|/opt/hookset/|g' "$file")
-		[ -f "$dest/$(grep -oP '^Environment=OBJ=\K\S+' "$dest/opt/hookset/lib/systemd/system/$(basename "$file")")" ]
+		# What it runs is installed.
+		grep -oP '^Exec\w+=-?\K\S+' "$dest/opt/hookset/lib/systemd/system/$(basename "$file")" |
+			while read -r program; do
+				[ -x "$dest$program" ]
+			done
 	done
+	for file in "$HOOKSET_ROOT"/tools/libexec/*; do
+		diff "$dest/opt/hookset/lib/hookset/$(basename "$file")" <(sed 's|/usr/local/|/opt/hookset/|g' "$file")
+	done
+	[ -f "$dest/$(grep -oP 'OBJ:-\K[^}]+' "$dest/opt/hookset/lib/hookset/hookset-firewall")" ]
 	[ -z "$(find "$dest" -type f -not -path '*/opt/hookset/*')" ]
 
 	run -0 make -C "$HOOKSET_ROOT" uninstall DESTDIR="$dest" PREFIX=/opt/hookset

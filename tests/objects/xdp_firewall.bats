@@ -8,6 +8,7 @@ load ../lib/helpers
 PACKETS=$BATS_TEST_DIRNAME/packets.py
 FIREWALL=$BATS_TEST_DIRNAME/firewall.py
 UNIT=$BATS_TEST_DIRNAME/../../tools/systemd/hookset-firewall@.service
+LIBEXEC=$(cd "$BATS_TEST_DIRNAME/../../tools/libexec" && pwd)
 
 setup_file() {
 	make -C "$HOOKSET_ROOT" -s fixtures >/dev/null
@@ -767,18 +768,12 @@ for line in sorted(json.dumps([entry["key"], entry["value"]]) for entry in json.
     print(line)'
 }
 
-# unit KEY IFNAME: run this command of the systemd unit, as systemd would, in the server's netns.
+# unit KEY IFNAME: run this command of the systemd unit, in the server's netns, with the script of this tree.
 unit() {
-	in_ns "$server" env OBJ="$HOOKSET_BUILD/xdp_firewall.bpf.o" PINS="$BPFFS/unit" SAVED="$BATS_TEST_TMPDIR/saved" KNOBS= \
-		/usr/bin/python3 - "$UNIT" "$@" <<-'PY'
-			import os, re, shlex, sys
-			path, key, ifname = sys.argv[1:]
-			text = re.sub(r"\\\n\s*", " ", open(path).read())
-			command = re.search(rf"^{key}=-?(.*)$", text, re.M)[1]
-			# systemd.service(5): %I is the instance, $$ is a dollar.
-			words = [word.replace("%I", ifname).replace("$$", "$") for word in shlex.split(command)]
-			os.execv(words[0], words)
-		PY
+	local verb
+	verb=$(sed -nE "s,^$1=-?/usr/local/lib/hookset/hookset-firewall (\\w+) %I$,\\1,p" "$UNIT")
+	in_ns "$server" env OBJ="$HOOKSET_BUILD/xdp_firewall.bpf.o" PINS="$BPFFS/unit" SAVED="$BATS_TEST_TMPDIR/saved" \
+		"$LIBEXEC/hookset-firewall" "$verb" "$2"
 }
 
 @test "the systemd unit: stop saves, start restores, with rules, counters and verdicts as they were" {
@@ -844,9 +839,17 @@ unit() {
 	grep -q prog/xdp <(ip -n "$server" link show veth0)
 	[ ! -e "$FW" ]
 
-	cp "$UNIT" "$BATS_TEST_TMPDIR/hookset-firewall@veth0.service"
+	sed "s|/usr/local/lib/hookset/|$LIBEXEC/|" "$UNIT" >"$BATS_TEST_TMPDIR/hookset-firewall@veth0.service"
 	run -0 systemd-analyze verify --man=no "$BATS_TEST_TMPDIR/hookset-firewall@veth0.service"
 	[ "$output" = "" ]
+}
+
+@test "hookset-firewall: wrong usage changes nothing and exits 2" {
+	for arguments in "" load "load a b" "start veth0"; do
+		# shellcheck disable=SC2086 # several words
+		run -2 "$LIBEXEC/hookset-firewall" $arguments
+		[ "$output" = "Usage: hookset-firewall load|reload|save|stop IFNAME" ]
+	done
 }
 
 # changes_under_flood ADDRESS VERSION BLOCKING...: rules that all block it, synced in turn.
