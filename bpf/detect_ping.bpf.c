@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * detect_ping: tell user space of every ICMP and ICMPv6 packet (ringbuf), and
- * drop the echo requests and replies from or to a listed address (ping_hash,
- * ping_hash6). Other ICMP is never dropped: path MTU discovery and neighbour
- * discovery live by it. ping_stats counts what was seen, dropped and lost.
+ * detect_ping: write an event to `ringbuf` for every ICMP and ICMPv6 packet, and
+ * drop echo requests and replies from or to an address in `ping_hash` (IPv4) or
+ * `ping_hash6` (IPv6). Other ICMP always passes, because path MTU discovery and
+ * neighbour discovery need it. `ping_stats` counts packets, drops and lost events.
  *
- * A fragmented echo is one event, that of its first fragment: the others carry
- * no ICMP header, and without the first they are never put together.
+ * A fragmented echo is one event, for its first fragment. Later fragments have no
+ * ICMP header, and pass: without the first one they are never reassembled.
+ *
+ * The names detect_ping, ping_hash and ringbuf are those of the walkthrough that
+ * this object comes from.
  */
 #include "detect_ping.h"
 
@@ -15,7 +18,7 @@
 
 #include "include/parse.h"
 
-/* Addresses that may not ping or be pinged. Key: IPv4 address; value: not looked at. */
+/* Addresses whose pings are dropped. Key: IPv4 address, network byte order; value: not read. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -23,7 +26,7 @@ struct {
 	__type(value, __u32);
 } ping_hash SEC(".maps");
 
-/* The same for IPv6. Key: IPv6 address, network byte order; value: not looked at. */
+/* The same for IPv6. Key: IPv6 address, network byte order; value: not read. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
@@ -31,7 +34,7 @@ struct {
 	__type(value, __u32);
 } ping_hash6 SEC(".maps");
 
-/* A struct ping_event per packet. */
+/* One struct ping_event per packet. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 256 * 1024);
@@ -45,7 +48,7 @@ struct {
 	__type(value, struct ping_stats);
 } ping_stats SEC(".maps");
 
-/* An IPv4 address as an IPv6 one, v4-mapped. */
+/* An IPv4 address as a v4-mapped IPv6 address. */
 static __always_inline struct in6_addr mapped(__be32 addr)
 {
 	struct in6_addr v6 = {.s6_addr32 = {0, 0, bpf_htonl(0xffff), addr}};
@@ -54,9 +57,8 @@ static __always_inline struct in6_addr mapped(__be32 addr)
 }
 
 /*
- * Begin to fill it in. Not inlined: it takes a function's parameters
- * to bring struct ping_event into the object's BTF, by which ringbuf-read
- * prints it.
+ * The first fields. Not inlined: a function's parameters bring struct ping_event into
+ * the object's BTF, and ringbuf-read prints events by that.
  */
 static __noinline void event_fill(struct ping_event *e, __u32 ifindex, enum xdp_action verdict)
 {
@@ -65,7 +67,7 @@ static __noinline void event_fill(struct ping_event *e, __u32 ifindex, enum xdp_
 	e->verdict = verdict;
 }
 
-/* Count the packet, and begin its event. Returns NULL if the ring buffer is full. */
+/* Count the packet and reserve its event. Returns NULL if the ring buffer is full. */
 static __always_inline struct ping_event *event_begin(struct xdp_md *ctx, enum xdp_action verdict,
 						      const struct icmp_header *icmp, bool echo)
 {
@@ -96,7 +98,7 @@ static __always_inline struct ping_event *event_begin(struct xdp_md *ctx, enum x
 
 static __always_inline int detect4(struct xdp_md *ctx, struct cursor *c)
 {
-	enum xdp_action verdict = XDP_PASS; /* what cannot be parsed is passed on */
+	enum xdp_action verdict = XDP_PASS; /* also if it cannot be parsed */
 	struct icmp_header *icmp;
 	struct ping_event *e;
 	struct iphdr *ip;
@@ -116,7 +118,7 @@ static __always_inline int detect4(struct xdp_md *ctx, struct cursor *c)
 		     bpf_map_lookup_elem(&ping_hash, &ip->daddr)))
 		verdict = XDP_DROP;
 
-	/* Tell. A full ring buffer changes no verdict. */
+	/* Write the event. If the ring buffer is full, the verdict stays. */
 	e = event_begin(ctx, verdict, icmp, echo);
 	if (!e)
 		return verdict;
@@ -130,7 +132,7 @@ static __always_inline int detect4(struct xdp_md *ctx, struct cursor *c)
 
 static __always_inline int detect6(struct xdp_md *ctx, struct cursor *c)
 {
-	enum xdp_action verdict = XDP_PASS; /* what cannot be parsed is passed on */
+	enum xdp_action verdict = XDP_PASS; /* also if it cannot be parsed */
 	struct icmp_header *icmp;
 	struct ping_event *e;
 	struct ipv6hdr *ip;
@@ -150,7 +152,7 @@ static __always_inline int detect6(struct xdp_md *ctx, struct cursor *c)
 		     bpf_map_lookup_elem(&ping_hash6, &ip->daddr)))
 		verdict = XDP_DROP;
 
-	/* Tell. A full ring buffer changes no verdict. */
+	/* Write the event. If the ring buffer is full, the verdict stays. */
 	e = event_begin(ctx, verdict, icmp, echo);
 	if (!e)
 		return verdict;

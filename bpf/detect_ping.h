@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only */
-/* What detect_ping tells user space: an event per ICMP packet, and its counters. */
+/* The events and counters of detect_ping, which user space reads. */
 #ifndef HOOKSET_DETECT_PING_H
 #define HOOKSET_DETECT_PING_H
 
@@ -28,12 +28,12 @@ struct ping_event {
 
 static_assert(sizeof(struct ping_event) == 56, "struct ping_event is part of the interface");
 
-/* Packets, counted since the program was loaded. seen = events + lost. */
+/* Counted since the program was loaded. seen = events + lost */
 struct ping_stats {
 	__u64 seen;    /* ICMP and ICMPv6 packets */
 	__u64 dropped; /* echo requests and replies from or to a listed address */
-	__u64 events;  /* events put into the ring buffer */
-	__u64 lost;    /* events that found the ring buffer full */
+	__u64 events;  /* events written to the ring buffer */
+	__u64 lost;    /* events lost because the ring buffer was full */
 };
 
 static_assert(sizeof(struct ping_stats) == 32, "struct ping_stats is part of the interface");

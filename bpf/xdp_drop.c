@@ -2,10 +2,10 @@
 /*
  * xdp_drop: drop TCP to one port, over IPv4 and IPv6; pass everything else.
  *
- * Built twice. As xdp_drop.o the program has no section of its own, so it is
- * the object's .text, no BTF and no map comes with it, and the port is fixed
- * when it is built (make DROP_PORT=8080). xdp_drop.bpf.c builds the same
- * source as SEC("xdp"), for loaders that no longer take .text (libbpf 1.5).
+ * It is built twice. In xdp_drop.o the program is in .text, without BTF or maps,
+ * and the port is fixed at build time (make DROP_PORT=8080). xdp_drop.bpf.c
+ * builds the same source as SEC("xdp"), for loaders that no longer load .text
+ * (libbpf 1.5).
  */
 #include "include/parse.h"
 
@@ -21,13 +21,13 @@ SECTION
 int xdp_drop(struct xdp_md *ctx)
 {
 	struct cursor c = cursor_init(ctx);
-	int verdict = XDP_PASS; /* what cannot be parsed is passed on */
+	int verdict = XDP_PASS; /* also if it cannot be parsed */
 	struct ipv6hdr *ip6;
 	struct iphdr *ip4;
 	struct tcphdr *tcp;
 	int proto = -1;
 
-	/* Hide what it is, or the compiler sets it anew in front of each return. */
+	/* Hide its value, or the compiler sets it again before each return. */
 	asm volatile("" : "+r"(verdict));
 
 	/* Which protocol does it carry? */
@@ -48,7 +48,7 @@ int xdp_drop(struct xdp_md *ctx)
 	if (tcp->dest != bpf_htons(DROP_PORT))
 		return verdict;
 
-	/* To the closed port: without its first packet no connection begins. */
+	/* To the closed port: without its first packet no connection is made. */
 	return XDP_DROP;
 }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 /*
- * xdp_pass: pass everything. A veth whose peer sends by XDP_TX or XDP_REDIRECT
- * needs a program of its own on older kernels, and this is the least there is.
+ * xdp_pass: pass everything. On older kernels, a veth needs a program of its own
+ * if its peer sends by XDP_TX or XDP_REDIRECT. This is the smallest one.
+ *
+ * The function has the name it has in the walkthrough that the object comes from:
+ * bpftool shows it as xdp_prog_simple.
  */
 #include <linux/bpf.h>
 
