@@ -92,6 +92,24 @@ malformed() {
 	[[ $output == *"(3 commands)" ]]
 }
 
+@test "runner: who types is said by the prompt" {
+	requires root
+	block <<-'END'
+		root # id -un; pwd
+		root
+		/root
+		vm $ id -un; pwd
+		vagrant
+		/home/vagrant
+		host $ id -un; ip -o link show vboxnet0 | wc -l
+		vagrant
+		1
+		root # ip -o link show eth1 | wc -l
+		1
+	END
+	passes
+}
+
 @test "runner: wrong output fails, with a difference" {
 	requires root
 	block <<-'END'
