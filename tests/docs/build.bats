@@ -84,6 +84,14 @@ would_build() {
 	[ -z "$(find "$dest" -type f)" ]
 }
 
+@test "compile_flags.txt: clangd reads the sources as make does" {
+	cd "$HOOKSET_ROOT"
+	# shellcheck disable=SC2046 # a flag a line
+	clang $(cat compile_flags.txt) -Werror -fsyntax-only tools/sk-lookup-attach.cc
+	# shellcheck disable=SC2046
+	clang $(cat bpf/compile_flags.txt) -Werror -fsyntax-only bpf/*.c
+}
+
 @test "make help names each target, and each target that it names is there" {
 	run -0 make -C "$HOOKSET_ROOT" --no-print-directory help
 	for target in deps demo test lint format install uninstall clean; do

@@ -1,8 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-# Every command that README.md names is run here, and does what is said of it. A test's
-# name lists its commands as they stand there; the first test proves that none is left
-# out. The walkthroughs' commands are all played: see walkthroughs.bats.
+# Every command that the documents name is run here, and does what is said of it. A test's name
+# lists its commands as they stand there; the first test proves that none is left out. The
+# walkthroughs' commands are all played: see walkthroughs.bats; and those of the man pages'
+# EXAMPLES: see examples.bats.
 # shellcheck disable=SC2016,SC2154 # awk and sh expand them; netns names its variable
 
 # The walkthroughs find the maps of echo_dispatch by their names:
@@ -12,47 +13,35 @@
 load ../lib/helpers
 
 README=$BATS_TEST_DIRNAME/../../README.md
+DOCUMENTS=("$README" "$BATS_TEST_DIRNAME"/../../{CONTRIBUTING,SECURITY,*/README,tests/bench/README}.md)
 
 # Those that take long have targets of their own, which are tests themselves.
-SLOW=("make vmtest" "make vmtest FRESH=1" "make distrotest" "make vagrant-test" "make bench" "make bench-deps"
-	"make bench GROUP=drop")
+SLOW=("make vmtest" "make vmtest FRESH=1" "make vmtest KERNEL=5.10" "make distrotest" "make vagrant-test" "make bench"
+	"make bench-deps" "make bench GROUP=drop" "make bench ROUNDS=9")
 # VirtualBox is on no machine of the tests.
 UNTRIED=("ip address add fd56::1/64 dev vboxnet0")
 # What `make vagrant-test` types.
 VAGRANT=("vagrant up && vagrant ssh" "vagrant up" "vagrant ssh" "vagrant destroy")
+# What build.bats runs, in the tests that begin so.
+BUILD=("make deps" "make V=1" "make lint")
 
-# The command lines in README.md: what follows a prompt in a fenced block, and inline what
-# begins with a command's name. An "…" in it makes it a pattern, and no command line.
-commands() {
-	local tools
-	tools=$(cd "$HOOKSET_ROOT/tools" && printf '%s|' *.cc)
-	/usr/bin/python3 - "$README" "${tools//.cc/}" <<-'PY'
-		import re, sys
-		text = open(sys.argv[1], encoding="utf-8").read()
-		fence = re.compile(r"^```.*?^```$", re.M | re.S)
-		for block in fence.findall(text):
-		    for line in block.splitlines()[1:-1]:
-		        if prompt := re.fullmatch(r"(?:root #|host \$|vm \$) (.*)", line):
-		            print(prompt[1])
-		command = re.compile(rf"(sudo )?({sys.argv[2]}make|ip|bpftool|nsenter|ethtool|vagrant) .*"
-		                     r"|xdp(generic)? off")
-		for span in re.findall(r"`([^`]+)`", fence.sub("", text)):
-		    if command.fullmatch(span) and "…" not in span:
-		        print(span)
-	PY
+# first_screen: README.md up to its first heading.
+first_screen() {
+	sed '/^## /,$d' "$README"
 }
 
-@test "every command of README.md is run by a test" {
+@test "every command of the documents is run by a test" {
 	local command
-	commands >"$BATS_TEST_TMPDIR/commands"
-	[ "$(wc -l <"$BATS_TEST_TMPDIR/commands")" -gt 20 ]
+	"$BATS_TEST_DIRNAME/commands" "${DOCUMENTS[@]}" >"$BATS_TEST_TMPDIR/commands"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/commands")" -gt 40 ]
 	{
-		printf '%s\n' "${SLOW[@]}" "${VAGRANT[@]}" "${UNTRIED[@]}"
+		printf '%s\n' "${SLOW[@]}" "${VAGRANT[@]}" "${UNTRIED[@]}" "${BUILD[@]}"
+		"$BATS_TEST_DIRNAME/commands" <(first_screen)
 		sed -n 's/^@test "README: \(.*\)" {$/\1/p' "$BATS_TEST_FILENAME" | sed 's/, /\n/g'
 	} | sort -u >"$BATS_TEST_TMPDIR/tested"
 	run -0 comm -3 <(sort -u "$BATS_TEST_TMPDIR/commands") "$BATS_TEST_TMPDIR/tested"
 	[ "$output" = "" ] || {
-		echo "not run by a test, or (indented) no longer in README.md:"
+		echo "not run by a test, or (indented) no longer in a document:"
 		echo "$output"
 		return 1
 	}
@@ -64,6 +53,44 @@ commands() {
 		while read -r command; do
 			grep -q "$command" "$HOOKSET_ROOT"/tests/vm/vagrant-*
 		done <<<"${command// && /$'\n'}"
+	done
+	for command in "${BUILD[@]}"; do
+		grep -q "^@test \"$command " "$BATS_TEST_DIRNAME/build.bats"
+	done
+}
+
+@test "the first screen of README.md shows what happens" {
+	requires root
+	{
+		printf '%s\n' 'Proof: it happens' '```' 'root # cd /vagrant/build && PATH=$PWD:$PATH' '```'
+		# Ids and times differ.
+		first_screen | sed -E 's/(program |time )[0-9]+/\1…/'
+		printf '%s\n' '```' 'root # rm -r /sys/fs/bpf/fw' '```'
+	} >"$BATS_TEST_TMPDIR/README.md"
+	run -0 "$HOOKSET_ROOT/tests/walkthrough" "$BATS_TEST_TMPDIR/README.md"
+}
+
+@test "README.md: its table of speeds has figures that tests/bench/README.md has" {
+	local figure figures
+	figures=$(sed -n '/^## How fast/,/^## /p' "$README" | grep -oE '[0-9.]+(×| s | M )' | sed 's/ .*//')
+	[ "$(wc -l <<<"$figures")" -eq 18 ]
+	for figure in $figures; do
+		grep -qF "| $figure (" "$HOOKSET_ROOT/tests/bench/README.md" || {
+			echo "not in tests/bench/README.md: $figure"
+			return 1
+		}
+	done
+}
+
+@test "the documents' links lead to files" {
+	local document link
+	for document in "${DOCUMENTS[@]}"; do
+		while read -r link; do
+			[ -e "$(dirname "$document")/${link%%#*}" ] || {
+				echo "$document: $link"
+				return 1
+			}
+		done < <(grep -oP '\]\(\K(?!https?:)[^)#][^)]*' "$document")
 	done
 }
 
@@ -83,12 +110,20 @@ commands() {
 	[ "$(grep -c '^ok vagrant/.*\.md: ' <<<"$output")" -eq "$(find "$HOOKSET_ROOT"/vagrant/[0-9]*.md | wc -l)" ]
 }
 
-@test "README: make test, sudo make test" {
+@test "README: make test, sudo make test, tests/run tests/objects/xdp_pass.bats" {
 	requires root cmd:clang-tidy cmd:shellcheck cmd:vagrant # else it would install them
 	# Not those of the suite that runs this.
 	run -0 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		sudo make -C "$HOOKSET_ROOT" test TESTS=tests/objects/xdp_pass.bats
 	[[ $output == *" passed, 0 failed, 0 skipped"* ]]
+}
+
+@test "README: make format" {
+	requires cmd:clang-format
+	cp -a "$HOOKSET_ROOT" "$BATS_TEST_TMPDIR/tree"
+	run -0 make -C "$BATS_TEST_TMPDIR/tree" format
+	diff -r "$HOOKSET_ROOT/tools" "$BATS_TEST_TMPDIR/tree/tools"
+	diff -r "$HOOKSET_ROOT/bpf" "$BATS_TEST_TMPDIR/tree/bpf"
 }
 
 @test "README: make help" {
