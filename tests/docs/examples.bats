@@ -14,6 +14,7 @@ plays() {
 }
 
 @test "blocklist-load.8" { plays; }
+@test "hookset.7" { plays; }
 @test "map-edit.8" { plays; }
 @test "map-pin.8" { plays; }
 @test "prog-load.8" { plays; }
