@@ -62,6 +62,9 @@ would_build() {
 		run -0 "$dest/opt/hookset/sbin/$file" --version
 		[ -f "$dest/opt/hookset/share/man/man8/$file.8" ]
 	done
+	for file in "$HOOKSET_ROOT"/tools/man/*.7; do
+		cmp "$file" "$dest/opt/hookset/share/man/man7/$(basename "$file")"
+	done
 	for file in "$HOOKSET_ROOT"/bpf/*.c; do
 		cmp "$HOOKSET_BUILD/$(basename "$file" .c).o" \
 			"$dest/opt/hookset/lib/hookset/$(basename "$file" .c).o"
