@@ -103,3 +103,26 @@ examples() {
 	run -1 examples
 	[ "$output" = "page.8: not in its EXAMPLES: false" ]
 }
+
+@test "examples.setup: lines before a command, numbers that differ, an interrupt, a failure" {
+	page <<-'END'
+		.Bd -literal
+		# first
+		id 17
+		# second
+		$ third
+		.Ed
+	END
+	setup_says <<-'END'
+		root # setup
+		numbers: first
+		before: second
+		host $ ping
+		interrupt: second
+		may fail: third
+		    it may
+	END
+	run -0 examples
+	[[ $output == *$'root # setup\n…\n```\n```\nroot # first\nid …\n```\n```\nhost $ ping\n…\n```\n```\nroot # timeout --preserve-status -s INT 4 second\n…\n```\n'* ]]
+	[[ $output == *$'<!-- if: '*$' -->\n```\nvm $ { third; } || true\n…\n```\n<!-- else -->\n```\nvm $ sudo '*third* ]]
+}
