@@ -14,6 +14,8 @@ plays() {
 }
 
 @test "blocklist-load.8" { plays; }
+@test "detect_ping.7" { plays; }
+@test "echo_dispatch.7" { plays; }
 @test "hookset.7" { plays; }
 @test "map-edit.8" { plays; }
 @test "map-pin.8" { plays; }
@@ -22,6 +24,8 @@ plays() {
 @test "sk-lookup-attach.8" { plays; }
 @test "sockmap-update.8" { plays; }
 @test "xdp-attach.8" { plays; }
+@test "xdp_blocklist.7" { plays; }
+@test "xdp_firewall.7" { plays; }
 
 @test "every man page has its test here" {
 	local path
