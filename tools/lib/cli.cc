@@ -3,6 +3,7 @@
 
 #include <bpf/libbpf.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -124,6 +125,9 @@ struct Reported {
 bool take_common_option(int option, CommonOptions &common, void (*usage)())
 {
 	switch (option) {
+	case 'n':
+		common.netns = require_nonempty(optarg, "--netns");
+		return true;
 	case 'j':
 		common.json = true;
 		return true;

@@ -48,14 +48,16 @@ std::string require_nonempty(const std::string &text, const std::string &option)
 // throws into one line and an exit status, and see that stdout was written.
 int run_tool(const char *name, int (*body)(int argc, char **argv), int argc, char **argv);
 
-// The options that all tools share; --json and --pretty only where a tool prints.
+// The options that all tools share; --json and --pretty only where a tool prints, --netns only
+// where the network namespace matters.
 struct CommonOptions {
 	bool json = false;
 	bool pretty = false; // then json is true, too
 	bool verbose = false;
+	std::string netns; // empty: our own
 };
 
-// Take an option that getopt_long() has returned and the tool does not know itself: -j, -p,
+// Take an option that getopt_long() has returned and the tool does not know itself: -n, -j, -p,
 // -v, -h, -V. Returns false where --help or --version has been answered. Throws UsageError's
 // kind for an option that nobody knows, of which getopt_long() has printed the message.
 bool take_common_option(int option, CommonOptions &common, void (*usage)());

@@ -24,7 +24,7 @@ struct bpf_xdp_query_opts query_xdp(const Interface &interface)
 
 	if (int err = bpf_xdp_query(interface.index, 0, &xdp))
 		fail(-err, what);
-	// Only libbpf 1.5 and later says so itself.
+	// Before libbpf 1.5, the query of an interface that is gone succeeds.
 	if (!if_indextoname(interface.index, name))
 		fail(ENODEV, what);
 	return xdp;

@@ -6,7 +6,7 @@
 
 #include <string>
 
-// An interface of the network namespace that this process is in.
+// An interface in the network namespace of this process.
 struct Interface {
 	std::string name;
 	int index; // ifindex
@@ -15,6 +15,6 @@ struct Interface {
 // Find it by name. Fails where there is none.
 Interface find_interface(const std::string &name);
 
-// Which XDP programs are attached to it, by id: one in native or in generic mode, and maybe
-// an offloaded one beside it; 0 where there is none.
+// The ids of the XDP programs attached to it, 0 where there is none: one program in native or
+// in generic mode, and maybe an offloaded one beside it.
 struct bpf_xdp_query_opts query_xdp(const Interface &interface);

@@ -18,7 +18,7 @@ static std::string path_of(const std::string &which)
 		return "/proc/self/ns/net";
 	if (which.find('/') != std::string::npos)
 		return which;
-	// As `ip` has it, a name goes before a PID.
+	// As for `ip`, a name that looks like a PID is a name.
 	std::string named = "/run/netns/" + which;
 	if (access(named.c_str(), F_OK) == 0)
 		return named;
@@ -35,11 +35,19 @@ Fd open_netns(const std::string &which)
 
 	if (!netns)
 		fail(errno, what);
-	// A file that was not (or is no longer) bound to a namespace is a plain one.
+	// A file in /run/netns may be a plain one: no namespace is bound to it, or no longer.
 	if (fstatfs(netns.get(), &fs) || fs.f_type != NSFS_MAGIC ||
 	    ioctl(netns.get(), NS_GET_NSTYPE) != CLONE_NEWNET)
 		fail(what, "not a network namespace");
 	return netns;
+}
+
+void enter_netns(const std::string &which)
+{
+	if (which.empty())
+		return;
+	if (setns(open_netns(which).get(), CLONE_NEWNET))
+		fail(errno, "enter network namespace " + quote(which));
 }
 
 void enter_netns(const Fd &netns, const std::string &which)

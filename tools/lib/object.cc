@@ -8,6 +8,7 @@
 #include <sys/vfs.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 
 #include "cli.h"
@@ -202,4 +203,12 @@ std::string prog_type_name(__u32 type)
 	const char *name = libbpf_bpf_prog_type_str(static_cast<enum bpf_prog_type>(type));
 
 	return name ? name : "type " + std::to_string(type);
+}
+
+std::string cookie_text(__u64 cookie)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llx", static_cast<unsigned long long>(cookie));
+	return text;
 }

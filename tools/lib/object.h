@@ -49,6 +49,9 @@ std::string object_name(const char (&name)[BPF_OBJ_NAME_LEN]);
 std::string map_type_name(__u32 type);
 std::string prog_type_name(__u32 type);
 
+// The cookie of a socket, which is its value in a sockmap, as `ss -e` prints it: hexadecimal.
+std::string cookie_text(__u64 cookie);
+
 // Is this path on a bpffs?
 bool on_bpffs(const std::string &path);
 
