@@ -3,10 +3,8 @@
 // map by id or name, with an owner and a mode.
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 #include <getopt.h>
 #include <linux/bpf.h>
-#include <net/if.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,6 +17,8 @@
 
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/interface.h"
+#include "lib/json.h"
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "lib/pin.h"
@@ -26,14 +26,13 @@
 struct Options {
 	CommonOptions common;
 	Access access;
-	std::string netns; // empty: our own
 	bool replace = false;
 	std::string source; // dev, prog, link or map
-	std::string object; // what of it
+	std::string object; // which one
 	std::string path;   // DIR, or for `map` PATH
 };
 
-struct Map {
+struct NamedMap {
 	__u32 id;
 	std::string name; // as the kernel has it
 	Fd fd;
@@ -46,18 +45,18 @@ static void usage()
 	      "       map-pin [OPTIONS] link PATH DIR\n"
 	      "       map-pin [OPTIONS] map ID|NAME PATH\n"
 	      "Pin every map of the XDP program on an interface, of a program, or of a link's\n"
-	      "program in DIR, under the map's name; or one map at PATH. All are pinned, or\n"
-	      "none. DIR is made if it is not there. A dot in a map's name becomes an\n"
-	      "underscore.\n"
+	      "program in DIR, under the map's name; or pin one map at PATH. Either all maps\n"
+	      "are pinned or none. DIR is created if it is missing. A dot in a map's name\n"
+	      "becomes an underscore.\n"
 	      "\n"
 	      "  -m, --mode=MODE           mode of the pins, octal (default: 0600)\n"
-	      "  -o, --owner=USER[:GROUP]  owner of the pins (default: who runs this)\n"
-	      "  -r, --replace             replace pins that are there already, atomically\n"
+	      "  -o, --owner=USER[:GROUP]  owner of the pins (default: the caller)\n"
+	      "  -r, --replace             replace existing pins, each atomically\n"
 	      "  -n, --netns=NETNS         look for IFNAME in this network namespace: NAME, PID\n"
-	      "                            or PATH (default: our own)\n"
-	      "  -j, --json                print what was pinned, as JSON\n"
-	      "  -p, --pretty              the same, indented\n"
-	      "  -v, --verbose             say what was pinned; let libbpf speak\n"
+	      "                            or PATH (default: the caller's)\n"
+	      "  -j, --json                print the new pins as JSON\n"
+	      "  -p, --pretty              print the same JSON, indented\n"
+	      "  -v, --verbose             print the new pins, and libbpf's log\n"
 	      "  -h, --help                print this and exit\n"
 	      "  -V, --version             print the version and exit\n",
 	      stdout);
@@ -91,9 +90,6 @@ static bool parse(int argc, char **argv, Options &o)
 		case 'r':
 			o.replace = true;
 			break;
-		case 'n':
-			o.netns = require_nonempty(optarg, "--netns");
-			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
 				return false;
@@ -103,15 +99,16 @@ static bool parse(int argc, char **argv, Options &o)
 		throw UsageError("dev, prog, link or map is missing");
 	o.source = argv[optind];
 	if (o.source != "dev" && o.source != "prog" && o.source != "link" && o.source != "map")
-		throw UsageError(quote(o.source) + " is none of dev, prog, link, map");
+		throw UsageError("unknown source " + quote(o.source) +
+				 " (expected dev, prog, link or map)");
 	if (argc - optind < 2)
-		throw UsageError("what comes after " + o.source + " is missing");
+		throw UsageError("the argument of " + o.source + " is missing");
 	if (argc - optind < 3)
 		throw UsageError(o.source == "map" ? "PATH is missing" : "DIR is missing");
 	if (argc - optind > 3)
 		throw UsageError("too many arguments: " + quote(argv[optind + 3]));
-	if (!o.netns.empty() && o.source != "dev")
-		throw UsageError("--netns goes with dev");
+	if (!o.common.netns.empty() && o.source != "dev")
+		throw UsageError("--netns can only be used with dev");
 	o.object = argv[optind + 1];
 	o.path = argv[optind + 2];
 	while (o.source != "map" && o.path.size() > 1 && o.path.back() == '/')
@@ -119,63 +116,42 @@ static bool parse(int argc, char **argv, Options &o)
 	return true;
 }
 
-static bool is_id(const std::string &text)
+// The programs of what `object` names: one, or of an interface maybe two, as an offloaded
+// program can be there beside another.
+static std::vector<Fd> find_progs(const std::string &source, const std::string &object)
 {
-	return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-}
-
-// The XDP programs on an interface, in whatever mode; an offloaded one can be there
-// beside another.
-static std::vector<Fd> progs_of_device(const Options &o)
-{
-	std::string what = "query the XDP program of " + quote(o.object);
-	LIBBPF_OPTS(bpf_xdp_query_opts, xdp);
+	std::vector<__u32> ids;
 	std::vector<Fd> progs;
 
-	if (!o.netns.empty())
-		enter_netns(open_netns(o.netns), o.netns);
-	unsigned int ifindex = if_nametoindex(o.object.c_str());
-	if (!ifindex)
-		fail(errno, what);
-	if (int err = bpf_xdp_query(static_cast<int>(ifindex), 0, &xdp))
-		fail(-err, what);
-
-	for (__u32 id : {xdp.drv_prog_id, xdp.skb_prog_id, xdp.hw_prog_id})
+	if (source == "prog") {
+		progs.push_back(open_prog(object, "ID"));
+		return progs;
+	}
+	if (source == "link") {
+		ids = {link_info(open_pinned(ObjectKind::Link, object)).prog_id};
+	} else {
+		struct bpf_xdp_query_opts xdp = query_xdp(find_interface(object));
+		ids = {xdp.drv_prog_id, xdp.skb_prog_id, xdp.hw_prog_id};
+	}
+	for (__u32 id : ids)
 		if (id)
 			progs.push_back(open_by_id(ObjectKind::Prog, id));
 	if (progs.empty())
-		fail(what, "there is none");
+		fail("find the program of " + source + " " + quote(object),
+		     "no program is attached");
 	return progs;
 }
 
-static std::vector<Fd> find_progs(const Options &o)
+static NamedMap open_map(__u32 id)
 {
-	std::vector<Fd> progs;
-
-	if (o.source == "dev")
-		return progs_of_device(o);
-	if (o.source == "link") {
-		__u32 id = link_info(open_pinned(ObjectKind::Link, o.object)).prog_id;
-
-		if (!id)
-			fail("open the program of link " + quote(o.object), "it has none");
-		progs.push_back(open_by_id(ObjectKind::Prog, id));
-	} else {
-		progs.push_back(open_prog(o.object, "ID"));
-	}
-	return progs;
-}
-
-static Map open_map(__u32 id)
-{
-	Map map{id, {}, open_by_id(ObjectKind::Map, id)};
+	NamedMap map{id, {}, open_by_id(ObjectKind::Map, id)};
 
 	map.name = object_name(map_info(map.fd).name);
 	return map;
 }
 
-// bpffs allows no dot in a name: an underscore instead, as libbpf does.
-static std::string pin_name(const Map &map)
+// bpffs allows no dot in a name. As libbpf does, make it an underscore.
+static std::string pin_name(const NamedMap &map)
 {
 	std::string name = map.name;
 
@@ -183,36 +159,36 @@ static std::string pin_name(const Map &map)
 	return name;
 }
 
-static std::vector<Map> maps_of_progs(const std::vector<Fd> &progs, const Options &o)
+// Every map that the programs use, once. Their pins need names that differ.
+static std::vector<NamedMap> maps_of_progs(const std::vector<Fd> &progs, const std::string &what)
 {
-	std::string what = "pin the maps of " + o.source + " " + quote(o.object);
 	std::map<std::string, __u32> by_name;
 	std::vector<__u32> ids;
-	std::vector<Map> maps;
+	std::vector<NamedMap> maps;
 
 	for (const Fd &prog : progs)
 		for (__u32 id : prog_map_ids(prog))
 			if (std::find(ids.begin(), ids.end(), id) == ids.end())
 				ids.push_back(id);
 	if (ids.empty())
-		fail(what, "it uses no map");
+		fail(what, "the program uses no map");
 
 	for (__u32 id : ids) {
-		Map map = open_map(id);
+		NamedMap map = open_map(id);
 		auto [same, is_new] = by_name.emplace(pin_name(map), id);
 
 		if (map.name.empty())
 			fail(what, "map " + std::to_string(id) + " has no name");
 		if (!is_new)
 			fail(what, "maps " + std::to_string(same->second) + " and " +
-					   std::to_string(id) + " are both called " +
+					   std::to_string(id) + " both have the name " +
 					   quote(same->first));
 		maps.push_back(std::move(map));
 	}
 	return maps;
 }
 
-static Map map_by_name(const std::string &name)
+static NamedMap map_by_name(const std::string &name)
 {
 	std::string what = "find map " + quote(name);
 	std::string ids;
@@ -225,11 +201,10 @@ static Map map_by_name(const std::string &name)
 	while (bpf_map_get_next_id(id, &id) == 0) {
 		Fd map(bpf_map_get_fd_by_id(id));
 
-		if (!map) {
-			if (errno == ENOENT) // it went away meanwhile
-				continue;
+		if (!map && errno == ENOENT) // it went away meanwhile
+			continue;
+		if (!map)
 			fail(errno, what, errno == EPERM ? "an id needs CAP_SYS_ADMIN" : "");
-		}
 		if (object_name(map_info(map).name) != name)
 			continue;
 		ids += (count++ ? ", " : "") + std::to_string(id);
@@ -240,33 +215,43 @@ static Map map_by_name(const std::string &name)
 	if (!count)
 		fail(ENOENT, what);
 	if (count > 1)
-		fail(what, "several maps have this name: give the id: " + ids);
+		fail(what, "several maps have this name: choose one by its id: " + ids);
 	return open_map(found);
 }
 
-static void report(const std::vector<Map> &maps, const std::vector<Pin> &pins, const Options &o)
+static std::vector<NamedMap> find_maps(const std::string &source, const std::string &object)
+{
+	std::vector<NamedMap> maps;
+
+	if (source != "map")
+		return maps_of_progs(find_progs(source, object),
+				     "pin the maps of " + source + " " + quote(object));
+	maps.push_back(is_digits(object) ? open_map(parse_number(object, "ID", 1, UINT32_MAX))
+					 : map_by_name(object));
+	return maps;
+}
+
+static void report(const std::vector<NamedMap> &maps, const std::vector<Pin> &pins,
+		   const CommonOptions &common)
 {
 	nlohmann::ordered_json list = nlohmann::ordered_json::array();
 
 	for (size_t i = 0; i < maps.size(); i++) {
 		const std::string &path = pins[i].path;
 
-		if (o.common.json)
+		if (common.json)
 			list.push_back(
 				{{"id", maps[i].id}, {"name", maps[i].name}, {"pinned", path}});
 		else
 			printf("map %u pinned at '%s'\n", maps[i].id, path.c_str());
 	}
-	if (o.common.json)
-		puts(list.dump(o.common.pretty ? 4 : -1, ' ', false,
-			       nlohmann::json::error_handler_t::replace)
-			     .c_str());
+	if (common.json)
+		print_json(list, common.pretty);
 	flush_stdout();
 }
 
 static int map_pin(int argc, char **argv)
 {
-	std::vector<Map> maps;
 	std::vector<Pin> pins;
 	Options o;
 
@@ -274,21 +259,17 @@ static int map_pin(int argc, char **argv)
 		return 0;
 
 	bool one = o.source == "map";
-	if (one) {
-		maps.push_back(is_id(o.object)
-				       ? open_map(parse_number(o.object, "ID", 1, UINT32_MAX))
-				       : map_by_name(o.object));
-	} else {
-		maps = maps_of_progs(find_progs(o), o);
+	enter_netns(o.common.netns);
+	std::vector<NamedMap> maps = find_maps(o.source, o.object);
+	if (!one)
 		check_pin_directory(o.path);
-	}
 	pins.reserve(maps.size());
-	for (const Map &map : maps)
+	for (const NamedMap &map : maps)
 		pins.push_back({map.fd, one ? o.path : o.path + "/" + pin_name(map), o.replace});
 
 	std::function<void()> say;
 	if (o.common.json || o.common.verbose)
-		say = [&] { report(maps, pins, o); };
+		say = [&] { report(maps, pins, o.common); };
 	pin_all(pins, o.access, one ? "" : o.path, say);
 	return 0;
 }

@@ -78,16 +78,16 @@ xdp_link() {
 @test "map-pin: wrong usage" {
 	local dir=$BPFFS/dir
 	misuse "dev, prog, link or map is missing"
-	misuse "'device' is none of dev, prog, link, map" device lo "$dir"
-	misuse "what comes after dev is missing" dev
-	misuse "what comes after map is missing" map
+	misuse "unknown source 'device' (expected dev, prog, link or map)" device lo "$dir"
+	misuse "the argument of dev is missing" dev
+	misuse "the argument of map is missing" map
 	misuse "DIR is missing" dev lo
 	misuse "DIR is missing" prog 1
 	misuse "DIR is missing" link /sys
 	misuse "PATH is missing" map 1
 	misuse "too many arguments: 'more'" dev lo "$dir" more
-	misuse "--netns goes with dev" --netns x prog 1 "$dir"
-	misuse "--netns goes with dev" -n x map 1 "$dir"
+	misuse "--netns can only be used with dev" --netns x prog 1 "$dir"
+	misuse "--netns can only be used with dev" -n x map 1 "$dir"
 	misuse "unrecognized option '--nothing'" --nothing dev lo "$dir"
 	misuse "invalid option -- 'x'" -x dev lo "$dir"
 	misuse "option requires an argument -- 'm'" dev lo "$dir" -m
@@ -158,16 +158,16 @@ xdp_link() {
 	for dir in name pid path; do
 		same_maps "$BPFFS/detect_ping_prog" "$BPFFS/$dir"
 	done
-	refused "query the XDP program of 'veth0': No such device" -n "$ns" dev veth0 "$BPFFS/none"
+	refused "find device 'veth0': No such device" -n "$ns" dev veth0 "$BPFFS/none"
 }
 
 @test "map-pin dev: no device, no program, no netns" {
 	local dir=$BPFFS/dir
 	requires root
 	netns ns
-	refused "query the XDP program of 'nosuch0': No such device" dev nosuch0 "$dir"
-	refused "query the XDP program of '': No such device" dev "" "$dir"
-	refused "query the XDP program of 'lo': there is none" -n "$ns" dev lo "$dir"
+	refused "find device 'nosuch0': No such device" dev nosuch0 "$dir"
+	refused "find device '': No such device" dev "" "$dir"
+	refused "find the program of dev 'lo': no program is attached" -n "$ns" dev lo "$dir"
 	refused "open network namespace 'hookset-none': No such file or directory" \
 		-n hookset-none dev lo "$dir"
 	refused "open network namespace '4194304999': No such file or directory" \
@@ -222,7 +222,7 @@ xdp_link() {
 @test "map-pin prog: a program without maps" {
 	requires root
 	load_prog xdp_pass
-	refused "pin the maps of prog '$BPFFS/xdp_pass_prog': it uses no map" \
+	refused "pin the maps of prog '$BPFFS/xdp_pass_prog': the program uses no map" \
 		prog "$BPFFS/xdp_pass_prog" "$BPFFS/dir"
 	[ ! -e "$BPFFS/dir" ]
 }
@@ -250,8 +250,8 @@ xdp_link() {
 	run --separate-stderr map-pin prog "$BPFFS/prog" "$BPFFS/dir"
 	[ "$status" -eq 1 ]
 	[ -z "$output" ]
-	[ "$stderr" = "map-pin: pin the maps of prog '$BPFFS/prog': maps $one and $two are both called 'a_name_too_long'" ] ||
-		[ "$stderr" = "map-pin: pin the maps of prog '$BPFFS/prog': maps $two and $one are both called 'a_name_too_long'" ]
+	[ "$stderr" = "map-pin: pin the maps of prog '$BPFFS/prog': maps $one and $two both have the name 'a_name_too_long'" ] ||
+		[ "$stderr" = "map-pin: pin the maps of prog '$BPFFS/prog': maps $two and $one both have the name 'a_name_too_long'" ]
 	[ ! -e "$BPFFS/dir" ]
 	# One by one is the way out.
 	silent map "$two" "$BPFFS/second"
@@ -324,7 +324,7 @@ xdp_link() {
 	run ! bpftool map pin name "$name" "$BPFFS/theirs"
 	[[ $output == *"several maps match this handle"* ]]
 
-	refused "find map '$name': several maps have this name: give the id: $one, $two" \
+	refused "find map '$name': several maps have this name: choose one by its id: $one, $two" \
 		map "$name" "$BPFFS/ours"
 	[ ! -e "$BPFFS/ours" ]
 	silent map "$two" "$BPFFS/ours"
