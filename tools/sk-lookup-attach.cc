@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // sk-lookup-attach: attach a pinned sk_lookup program to a network namespace by
-// a pinned link, or swap the program of such a link.
+// a pinned link, or replace the program of such a link.
 
 #include <bpf/bpf.h>
 #include <getopt.h>
@@ -22,8 +22,7 @@ constexpr size_t max_programs = 64; // of a netns: netns_bpf_max_progs() in the 
 
 struct Options {
 	CommonOptions common;
-	std::string netns;  // empty: our own
-	std::string expect; // empty: whatever is attached
+	std::string expect; // empty: any program
 	bool replace = false;
 	std::string prog;
 	std::string link;
@@ -33,13 +32,14 @@ static void usage()
 {
 	fputs("Usage: sk-lookup-attach [OPTIONS] PROG LINK\n"
 	      "Attach the sk_lookup program pinned at PROG to a network namespace, and pin the\n"
-	      "link at LINK. The program stays attached for as long as the link is pinned.\n"
+	      "link at LINK. The program stays attached as long as the link is pinned.\n"
 	      "\n"
-	      "  -n, --netns=NETNS   the network namespace: NAME, PID or PATH (default: ours)\n"
-	      "  -r, --replace       swap the program of the link pinned at LINK, atomically\n"
-	      "  -e, --expect=PROG   with --replace: only if the link holds this program, a\n"
-	      "                      pin's path or an id\n"
-	      "  -v, --verbose       say what was done; let libbpf speak\n"
+	      "      --expect=PROG   with --replace: only if the link holds this program, given\n"
+	      "                      by its pin or its id\n"
+	      "  -r, --replace       replace the program of the link pinned at LINK, atomically\n"
+	      "  -n, --netns=NETNS   the network namespace: NAME, PID or PATH (default: the\n"
+	      "                      caller's)\n"
+	      "  -v, --verbose       print the result, and libbpf's log\n"
 	      "  -h, --help          print this and exit\n"
 	      "  -V, --version       print the version and exit\n"
 	      "\n"
@@ -51,9 +51,9 @@ static void usage()
 static bool parse(int argc, char **argv, Options &o)
 {
 	static const struct option options[] = {
-		{"netns", required_argument, nullptr, 'n'},
+		{"expect", required_argument, nullptr, 'e'}, // long only: not in the string below
 		{"replace", no_argument, nullptr, 'r'},
-		{"expect", required_argument, nullptr, 'e'},
+		{"netns", required_argument, nullptr, 'n'},
 		{"verbose", no_argument, nullptr, 'v'},
 		{"help", no_argument, nullptr, 'h'},
 		{"version", no_argument, nullptr, 'V'},
@@ -61,16 +61,13 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:re:vhV", options, nullptr)) != -1) {
+	while ((c = getopt_long(argc, argv, "rn:vhV", options, nullptr)) != -1) {
 		switch (c) {
-		case 'n':
-			o.netns = require_nonempty(optarg, "--netns");
+		case 'e':
+			o.expect = require_nonempty(optarg, "--expect");
 			break;
 		case 'r':
 			o.replace = true;
-			break;
-		case 'e':
-			o.expect = require_nonempty(optarg, "--expect");
 			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
@@ -78,7 +75,7 @@ static bool parse(int argc, char **argv, Options &o)
 		}
 	}
 	if (!o.expect.empty() && !o.replace)
-		throw UsageError("--expect goes with --replace");
+		throw UsageError("--expect can only be used with --replace");
 	if (argc - optind < 2)
 		throw UsageError(argc == optind ? "PROG and LINK are missing" : "LINK is missing");
 	if (argc - optind > 2)
@@ -111,13 +108,13 @@ static std::vector<__u32> attached(const Fd &netns)
 	return ids;
 }
 
-// Attaching a program twice would run it twice for each lookup, to no effect.
+// A program that is attached twice would run twice for each lookup, to no effect.
 static void refuse_twice(const Fd &netns, __u32 prog_id, const std::string &what)
 {
 	for (__u32 id : attached(netns))
 		if (id == prog_id)
 			fail(what, "program " + std::to_string(id) +
-					   " is attached to this network namespace already");
+					   " is already attached to this network namespace");
 }
 
 static std::string why_attach(int err)
@@ -126,55 +123,51 @@ static std::string why_attach(int err)
 	case EPERM:
 		return "needs CAP_NET_ADMIN and CAP_BPF";
 	case E2BIG:
-		return std::to_string(max_programs) + " programs are attached already";
+		return std::to_string(max_programs) + " programs are already attached";
 	}
 	return "";
 }
 
-static void attach(const Options &o, const Fd &prog, const Fd &netns)
+static void attach(const Fd &prog, const Fd &netns, const std::string &pin, const std::string &what)
 {
-	std::string what = "attach program " + quote(o.prog);
-
-	check_pin_path(o.link, false);
+	check_pin_path(pin, false);
 	refuse_twice(netns, prog_info(prog).id, what);
 	Fd link(bpf_link_create(prog.get(), netns.get(), BPF_SK_LOOKUP, nullptr));
 	if (!link)
 		fail(errno, what, why_attach(errno));
 	// If this fails, the link goes with its fd.
-	pin_all({{link, o.link}}, {});
+	pin_all({{link, pin}}, {});
 }
 
-static void replace(const Options &o, const Fd &prog, const Fd &netns)
+// `expected` is the program that the link must hold; not open: any.
+static void replace(const Fd &prog, const Fd &netns, const std::string &pin, const Fd &expected)
 {
-	std::string what = "replace the program of link " + quote(o.link);
-	Fd link = open_pinned(ObjectKind::Link, o.link);
+	std::string what = "replace the program of link " + quote(pin);
+	Fd link = open_pinned(ObjectKind::Link, pin);
 	struct bpf_link_info info = link_info(link);
 	LIBBPF_OPTS(bpf_link_update_opts, opts);
 	__u32 id = prog_info(prog).id;
-	Fd old;
 
 	if (info.type != BPF_LINK_TYPE_NETNS || info.netns.attach_type != BPF_SK_LOOKUP)
 		fail(what, "not the link of an sk_lookup program");
 	if (!info.netns.netns_ino)
 		fail(what, "its network namespace is gone");
 	if (info.netns.netns_ino != netns_inode(netns))
-		fail(what, "it belongs to another network namespace");
+		fail(what, "it is attached to another network namespace");
 	if (info.prog_id != id)
 		refuse_twice(netns, id, what);
 
-	if (!o.expect.empty()) {
-		old = open_prog(o.expect, "--expect");
-		__u32 want = prog_info(old).id;
-		if (info.prog_id != want)
+	if (expected) {
+		__u32 expected_id = prog_info(expected).id;
+		if (info.prog_id != expected_id)
 			fail(what, "it holds program " + std::to_string(info.prog_id) + ", not " +
-					   std::to_string(want));
-		// And the kernel compares again, in the moment of the swap.
+					   std::to_string(expected_id));
+		// The kernel compares again, at the moment of the change.
 		opts.flags = BPF_F_REPLACE;
-		opts.old_prog_fd = old.get();
+		opts.old_prog_fd = expected.get();
 	}
 	if (bpf_link_update(link.get(), prog.get(), &opts))
-		fail(errno, what,
-		     errno == EPERM ? "not permitted, or its program changed meanwhile" : "");
+		fail(errno, what, errno == EPERM ? "or the program of the link has changed" : "");
 }
 
 static int sk_lookup_attach(int argc, char **argv)
@@ -185,16 +178,16 @@ static int sk_lookup_attach(int argc, char **argv)
 		return 0;
 
 	Fd prog = open_prog_of_type(o.prog, BPF_PROG_TYPE_SK_LOOKUP);
-	Fd netns = open_netns(o.netns);
+	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
+	Fd netns = open_netns(o.common.netns);
 
 	if (o.replace)
-		replace(o, prog, netns);
+		replace(prog, netns, o.link, expected);
 	else
-		attach(o, prog, netns);
+		attach(prog, netns, o.link, "attach program " + quote(o.prog));
 	if (o.common.verbose)
-		printf("program %u %s network namespace net:[%llu] by link '%s'\n",
-		       prog_info(prog).id, o.replace ? "now serves" : "attached to",
-		       netns_inode(netns), o.link.c_str());
+		printf("attached program %u to network namespace net:[%llu] by link '%s'\n",
+		       prog_info(prog).id, netns_inode(netns), o.link.c_str());
 	return 0;
 }
 

@@ -86,10 +86,10 @@ in_that_netns() {
 	where="network namespace net:[$(stat -L -c %i "/run/netns/$ns")] by link '$BPFFS/link'"
 
 	run -0 --separate-stderr sk-lookup-attach -v --netns "$ns" "$BPFFS/one" "$BPFFS/link"
-	[ "$output" = "program $(prog_id "$BPFFS/one") attached to $where" ]
+	[ "$output" = "attached program $(prog_id "$BPFFS/one") to $where" ]
 	[ -z "$stderr" ]
 	run -0 --separate-stderr sk-lookup-attach -v --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
-	[ "$output" = "program $(prog_id "$BPFFS/two") now serves $where" ]
+	[ "$output" = "attached program $(prog_id "$BPFFS/two") to $where" ]
 	[ -z "$stderr" ]
 }
 
@@ -109,13 +109,14 @@ in_that_netns() {
 	misuse "PROG and LINK are missing"
 	misuse "LINK is missing" prog
 	misuse "too many arguments: 'more'" prog link more
-	misuse "--expect goes with --replace" --expect 1 prog link
+	misuse "--expect can only be used with --replace" --expect 1 prog link
 	misuse "--expect is empty" --replace --expect "" prog link
 	misuse "--netns is empty" --netns= prog link
 	misuse "option '--netns' requires an argument" prog link --netns
 	misuse "option '--replace' doesn't allow an argument" --replace=1 prog link
 	misuse "unrecognized option '--bogus'" --bogus prog link
 	misuse "invalid option -- 'x'" -x prog link
+	misuse "invalid option -- 'e'" -r -e 1 prog link
 }
 
 @test "PROG is not an sk_lookup program" {
@@ -198,7 +199,7 @@ in_that_netns() {
 
 	fails 1 "sk-lookup-attach: pin '$BPFFS/link': File exists" \
 		sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
-	fails 1 "sk-lookup-attach: attach program '$BPFFS/one': program $one is attached to this network namespace already" \
+	fails 1 "sk-lookup-attach: attach program '$BPFFS/one': program $one is already attached to this network namespace" \
 		sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link2"
 	links "$ns" "$one"
 	[ ! -e "$BPFFS/link2" ]
@@ -221,7 +222,7 @@ in_that_netns() {
 		sk-lookup-attach --netns "$ns" "$BPFFS/p$i" "$BPFFS/l$i"
 	done
 	silent --netns "$ns" "$BPFFS/one" "$BPFFS/l64"
-	fails 1 "sk-lookup-attach: attach program '$BPFFS/two': Argument list too long (64 programs are attached already)" \
+	fails 1 "sk-lookup-attach: attach program '$BPFFS/two': Argument list too long (64 programs are already attached)" \
 		sk-lookup-attach --netns "$ns" "$BPFFS/two" "$BPFFS/l65"
 	[ ! -e "$BPFFS/l65" ]
 }
@@ -258,7 +259,7 @@ in_that_netns() {
 	links "$ns" "$one"
 	silent --replace --expect "$BPFFS/one" --netns "$ns" "$BPFFS/two" "$BPFFS/link"
 	links "$ns" "$two"
-	silent -r -e "$two" -n "$ns" "$BPFFS/one" "$BPFFS/link"
+	silent -r --expect "$two" -n "$ns" "$BPFFS/one" "$BPFFS/link"
 	links "$ns" "$one"
 
 	fails 1 "sk-lookup-attach: open program 4294967295: No such file or directory" \
@@ -311,7 +312,7 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	local what="sk-lookup-attach: replace the program of link '$BPFFS/link'"
 	sk-lookup-attach --netns "$other" "$BPFFS/one" "$BPFFS/link"
 
-	fails 1 "$what: it belongs to another network namespace" \
+	fails 1 "$what: it is attached to another network namespace" \
 		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
 	links "$other" "$(prog_id "$BPFFS/one")"
 	ip netns del "$other"
@@ -328,7 +329,7 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	local two
 	two=$(prog_id "$BPFFS/two")
 
-	fails 1 "sk-lookup-attach: replace the program of link '$BPFFS/link1': program $two is attached to this network namespace already" \
+	fails 1 "sk-lookup-attach: replace the program of link '$BPFFS/link1': program $two is already attached to this network namespace" \
 		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link1"
 	links "$ns" "$(prog_id "$BPFFS/one")" "$two"
 }
@@ -352,7 +353,7 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	start_stopped bpf $((last - 1)) "${args[@]}"
 	sk-lookup-attach --replace --netns "$ns" "$BPFFS/three" "$BPFFS/link"
 	goes_on 1
-	[ "$(cat "$OUT.err")" = "sk-lookup-attach: replace the program of link '$BPFFS/link': Operation not permitted (not permitted, or its program changed meanwhile)" ]
+	[ "$(cat "$OUT.err")" = "sk-lookup-attach: replace the program of link '$BPFFS/link': Operation not permitted (or the program of the link has changed)" ]
 	links "$ns" "$(prog_id "$BPFFS/three")"
 }
 
