@@ -289,7 +289,7 @@ server() {
 	dispatch "$ns"
 	port open 7
 	serve "$far" far tcp:127.0.0.1:7777
-	fails 0 "sockmap-update: warning: the socket lives in another network namespace than this one: what sk_lookup gives it here gets no answer" \
+	fails 0 "sockmap-update: warning: the socket is in another network namespace than this one: packets that sk_lookup assigns to it here get no answer" \
 		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/echo_socket"
 	# The kernel does give it the packets, and its answers go to its own network.
 	DEADLINE=0.5 answers timeout "$ns" tcp 127.0.0.1 7

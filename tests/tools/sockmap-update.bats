@@ -49,14 +49,15 @@ updates() {
 	misuse "MAP is missing" --delete
 	misuse "MAP is missing" --listen tcp:127.0.0.1:7777
 	misuse "too many arguments: 'more'" --cookie 1 "$map" 0 more
-	misuse "only one of --listen, --cookie, --listen-fds, --delete" \
+	misuse "--listen, --cookie, --listen-fds and --delete cannot be used together" \
 		--cookie 1 --delete "$map"
-	misuse "only one of --listen, --cookie, --listen-fds, --delete" \
+	misuse "--listen, --cookie, --listen-fds and --delete cannot be used together" \
 		--listen tcp:127.0.0.1:1 --listen-fds "$map"
-	misuse "only one of --noexist, --exist" --noexist --exist 1 3 "$map"
-	misuse "--noexist and --exist do not go with --delete" --exist --delete "$map"
+	misuse "--noexist and --exist cannot be used together" --noexist --exist 1 3 "$map"
+	misuse "--noexist and --exist cannot be used with --delete" --exist --delete "$map"
 	misuse "--netns is empty" --netns "" 1 3 "$map"
 	misuse "unrecognized option '--bogus'" --bogus 1 3 "$map"
+	misuse "invalid option -- 'd'" -d "$map"
 	misuse "option '--listen' requires an argument" "$map" --listen
 	misuse "option '--delete' doesn't allow an argument" --delete=1 "$map"
 }
@@ -100,7 +101,7 @@ updates() {
 	poll 5 test -s "$OUT"
 	thread=$(cat "$OUT")
 	[ "$thread" -ne "$PID" ]
-	fails 1 "sockmap-update: open process $thread: not a process but one of its threads" \
+	fails 1 "sockmap-update: open process $thread: it is a thread, not a process" \
 		sockmap-update "$thread" 3 "$BPFFS/map"
 	sockets_are "$BPFFS/map" -
 }
@@ -154,11 +155,11 @@ updates() {
 
 	for spec in tcp:127.0.0.1:7777 "tcp:[::]:7777" tcp:0.0.0.0:7779 "tcp:[::1]:7779" tcp:127.0.0.1:7778 \
 		tcp:127.0.0.1:7781 tcp:127.0.0.1:7782 tcp:0.0.0.0:30494; do
-		fails 1 "sockmap-update: find socket '$spec': nobody listens there" \
+		fails 1 "sockmap-update: find socket '$spec': no socket listens on this address" \
 			in_ns "$ns" sockmap-update --listen "$spec" "$BPFFS/map"
 	done
 	for spec in udp:0.0.0.0:7777 udp:0.0.0.0:7778 "udp:[::ffff:127.0.0.1]:7778" udp:127.0.0.1:7780; do
-		fails 1 "sockmap-update: find socket '$spec': no unconnected socket is bound there" \
+		fails 1 "sockmap-update: find socket '$spec': no unconnected socket is bound to this address" \
 			in_ns "$ns" sockmap-update --listen "$spec" "$BPFFS/map"
 	done
 	sockets_are "$BPFFS/map" -
@@ -176,7 +177,7 @@ updates() {
 		mapfile -t cookies < <(in_ns "$ns" ss -Hlne "--$proto" | grep -o 'sk:[0-9a-f]*' | cut -c 4-)
 		[ ${#cookies[@]} -eq 2 ]
 		run -1 --separate-stderr in_ns "$ns" sockmap-update --listen "$spec" "$BPFFS/map"
-		one="sockmap-update: find socket '$spec': several sockets are bound there: give the --cookie: "
+		one="sockmap-update: find socket '$spec': several sockets have this address: choose one by --cookie: "
 		[ "$stderr" = "$one${cookies[0]}, ${cookies[1]}" ] ||
 			[ "$stderr" = "$one${cookies[1]}, ${cookies[0]}" ]
 		sockets_are "$BPFFS/map" -
@@ -192,7 +193,7 @@ updates() {
 		misuse "--listen '$wrong' is not PROTO:ADDR:PORT" --listen "$wrong" map
 	done
 	for wrong in sctp TCP tcp6 ""; do
-		misuse "--listen: protocol '$wrong' is neither tcp nor udp" \
+		misuse "--listen: unknown protocol '$wrong' (expected tcp or udp)" \
 			--listen "$wrong:127.0.0.1:7777" map
 	done
 	for wrong in localhost 127.0.0 127.0.0.1.1 127.0.0.256 "" "*" ::1 "[::1" " 127.0.0.1"; do
@@ -218,16 +219,16 @@ updates() {
 	local expected
 
 	updates "" sockmap-update --netns "$ns" --listen tcp:127.0.0.1:7777 "$BPFFS/map" 0
-	updates "" sockmap-update -n "$PID" -l tcp:127.0.0.1:7777 "$BPFFS/map" 1
+	updates "" sockmap-update -n "$PID" --listen tcp:127.0.0.1:7777 "$BPFFS/map" 1
 	updates "" sockmap-update --netns="/run/netns/$ns" --listen=tcp:127.0.0.1:7777 "$BPFFS/map" 2
 	expected=$(cookie "$ns" -tl 'sport = :7777')
 	sockets_are "$BPFFS/map" "$expected" "$expected" "$expected"
 
 	# Its sockets are not ours.
 	netns other
-	fails 1 "sockmap-update: find socket 'tcp:127.0.0.1:7777': nobody listens there" \
+	fails 1 "sockmap-update: find socket 'tcp:127.0.0.1:7777': no socket listens on this address" \
 		sockmap-update --netns "$other" --listen tcp:127.0.0.1:7777 "$BPFFS/map"
-	fails 1 "sockmap-update: find socket with cookie $expected: there is none in the network namespace" \
+	fails 1 "sockmap-update: find socket with cookie $expected: no such socket in this network namespace" \
 		sockmap-update --netns "$other" --cookie "$expected" "$BPFFS/map"
 }
 
@@ -261,10 +262,10 @@ updates() {
 	udp=$(cookie "$ns" -ul 'sport = :7777')
 	updates "" in_ns "$ns" sockmap-update --cookie "$tcp" "$BPFFS/map" 0
 	updates "" in_ns "$ns" sockmap-update --cookie "sk:$udp" "$BPFFS/map" 1
-	updates "" in_ns "$ns" sockmap-update -c "${udp^^}" "$BPFFS/map" 2
+	updates "" in_ns "$ns" sockmap-update --cookie "${udp^^}" "$BPFFS/map" 2
 	sockets_are "$BPFFS/map" "$tcp" "$udp" "$udp" -
 
-	fails 1 "sockmap-update: find socket with cookie ffffffffffffffff: there is none in the network namespace" \
+	fails 1 "sockmap-update: find socket with cookie ffffffffffffffff: no such socket in this network namespace" \
 		in_ns "$ns" sockmap-update --cookie ffffffffffffffff "$BPFFS/map" 3
 	misuse "COOKIE '0' is not between 1 and 18446744073709551615" --cookie 0 map
 	misuse "COOKIE '10000000000000000' is not between 1 and 18446744073709551615" \
@@ -318,10 +319,10 @@ passed() {
 	b=$(cookie "$ns" -u 'sport = :7777')
 	c=$(cookie "$ns" -t 'sport = :7778')
 	updates "" passed 1 "" sockmap-update --listen-fds "$BPFFS/map" 0
-	updates "" passed 1 one sockmap-update -L "$BPFFS/map" 1
+	updates "" passed 1 one sockmap-update --listen-fds "$BPFFS/map" 1
 	updates "" passed 3 "" sockmap-update --listen-fds=1 "$BPFFS/map" 2
 	updates "" passed 3 one:two:three sockmap-update --listen-fds=three "$BPFFS/map" 3
-	updates "" passed 3 one:two:three sockmap-update -L0 "$BPFFS/map" 4
+	updates "" passed 3 one:two:three sockmap-update --listen-fds=0 "$BPFFS/map" 4
 	# A number is an index, whatever the names; fewer names than sockets do.
 	updates "" passed 3 2:1:0 sockmap-update --listen-fds=2 "$BPFFS/map" 5
 	updates "" passed 3 one sockmap-update --listen-fds=one "$BPFFS/map" 6
@@ -332,25 +333,25 @@ passed() {
 	netns ns
 	serve "$ns" server tcp:127.0.0.1:7777 tcp:127.0.0.1:7778 file
 	create_map map sockmap 4 8 1
-	local none="none was passed to this process (LISTEN_PID, LISTEN_FDS)"
+	local none="no socket was passed to this process (LISTEN_PID, LISTEN_FDS)"
 
 	fails 1 "sockmap-update: find passed socket: $none" sockmap-update --listen-fds "$BPFFS/map"
-	fails 1 "sockmap-update: find passed socket 'web': $none" sockmap-update -Lweb "$BPFFS/map"
+	fails 1 "sockmap-update: find passed socket 'web': $none" sockmap-update --listen-fds=web "$BPFFS/map"
 	fails 1 "sockmap-update: find passed socket: $none" \
 		env LISTEN_PID=1 LISTEN_FDS=1 sockmap-update --listen-fds "$BPFFS/map"
 	fails 1 "sockmap-update: find passed socket: $none" \
 		passed 1 "" env -u LISTEN_FDS sockmap-update --listen-fds "$BPFFS/map"
 	fails 1 "sockmap-update: find passed socket: $none" \
 		passed 1 "" env LISTEN_PID= sockmap-update --listen-fds "$BPFFS/map"
-	fails 1 "sockmap-update: find passed socket: it is not among the 0 passed" \
+	fails 1 "sockmap-update: find passed socket: not among the 0 sockets passed" \
 		passed 0 "" sockmap-update --listen-fds "$BPFFS/map"
-	fails 1 "sockmap-update: find passed socket 'web': it is not among the 2 passed" \
+	fails 1 "sockmap-update: find passed socket 'web': not among the 2 sockets passed" \
 		passed 2 one:two sockmap-update --listen-fds=web "$BPFFS/map"
-	fails 1 "sockmap-update: find passed socket '2': it is not among the 2 passed" \
+	fails 1 "sockmap-update: find passed socket '2': not among the 2 sockets passed" \
 		passed 2 one:two sockmap-update --listen-fds=2 "$BPFFS/map"
-	fails 1 "sockmap-update: find passed socket: several match: give an INDEX, from 0 to 1" \
+	fails 1 "sockmap-update: find passed socket: several sockets match: choose one by INDEX, 0 to 1" \
 		passed 2 one:two sockmap-update --listen-fds "$BPFFS/map"
-	fails 1 "sockmap-update: find passed socket 'web': several match: give an INDEX, from 0 to 1" \
+	fails 1 "sockmap-update: find passed socket 'web': several sockets match: choose one by INDEX, 0 to 1" \
 		passed 2 web:web sockmap-update --listen-fds=web "$BPFFS/map"
 	fails 1 "sockmap-update: find passed socket '2': not a socket" \
 		passed 3 "" sockmap-update --listen-fds=2 "$BPFFS/map"
@@ -395,13 +396,13 @@ misuse_passed() {
 			sockmap-update --delete "$BPFFS/$map"
 		updates "" in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/$map" 1
 		fails 1 "sockmap-update: delete from map '$BPFFS/$map' at key '0': the slot is empty" \
-			sockmap-update -d "$BPFFS/$map" 0
+			sockmap-update --delete "$BPFFS/$map" 0
 		bpftool map lookup pinned "$BPFFS/$map" key 1 0 0 0
 		updates "" sockmap-update --delete "$BPFFS/$map" 1
 		fails 1 "sockmap-update: delete from map '$BPFFS/$map' at key '1': the slot is empty" \
 			sockmap-update --delete "$BPFFS/$map" 1
 	done
-	fails 1 "sockmap-update: find key '2': the map's slots are 0 to 1" \
+	fails 1 "sockmap-update: find key '2': index out of range (0-1)" \
 		sockmap-update --delete "$BPFFS/sockmap" 2
 }
 
@@ -421,9 +422,9 @@ misuse_passed() {
 		updates "" in_ns "$ns" sockmap-update --noexist "$PID" 3 "$BPFFS/$map"
 		sockets_are "$BPFFS/$map" "$one"
 		fails 1 "sockmap-update: update map '$BPFFS/$map' at key '0': File exists (the slot is used)" \
-			in_ns "$ns" sockmap-update -N "$PID" 4 "$BPFFS/$map"
+			in_ns "$ns" sockmap-update --noexist "$PID" 4 "$BPFFS/$map"
 		sockets_are "$BPFFS/$map" "$one"
-		updates "" in_ns "$ns" sockmap-update -E "$PID" 4 "$BPFFS/$map"
+		updates "" in_ns "$ns" sockmap-update --exist "$PID" 4 "$BPFFS/$map"
 		sockets_are "$BPFFS/$map" "$two"
 		sockmap-update --delete "$BPFFS/$map" # a socket is in one array only
 	done
@@ -437,7 +438,7 @@ misuse_passed() {
 	[ "$output" = "key 1: socket with cookie $(cookie "$ns" -tl 'sport = :7777')" ]
 	[ -z "$stderr" ]
 	run -0 --separate-stderr sockmap-update -v --delete "$BPFFS/map" 0x1
-	[ "$output" = "key 0x1: emptied" ]
+	[ "$output" = "key 0x1: empty" ]
 	[ -z "$stderr" ]
 }
 
@@ -486,16 +487,16 @@ host_order() {
 	bpftool map lookup pinned "$BPFFS/h8" key hex ff ff ff ff ff ff ff ff
 	bpftool map lookup pinned "$BPFFS/h16" key hex 20 01 0d b8 00 00 00 00 00 00 00 00 00 00 0a ff
 
-	misuse "KEY '256' is not between 0 and 255" "$PID" 3 "$BPFFS/h1" 256
-	misuse "KEY '65536' is not between 0 and 65535" "$PID" 3 "$BPFFS/h2" 65536
-	misuse "KEY '4294967296' is not between 0 and 4294967295" "$PID" 3 "$BPFFS/h4" 4294967296
-	misuse "KEY '18446744073709551616' is not between 0 and 18446744073709551615" \
+	misuse "KEY: '256' is above 255" "$PID" 3 "$BPFFS/h1" 256
+	misuse "KEY: '65536' is above 65535" "$PID" 3 "$BPFFS/h2" 65536
+	misuse "KEY: '4294967296' is above 4294967295" "$PID" 3 "$BPFFS/h4" 4294967296
+	misuse "KEY: '18446744073709551616' is above 18446744073709551615" \
 		"$PID" 3 "$BPFFS/h8" 18446744073709551616
-	misuse "KEY '0' is not 16 bytes in hexadecimal" "$PID" 3 "$BPFFS/h16"
-	misuse "KEY '${hex}0' is not 16 bytes in hexadecimal" "$PID" 3 "$BPFFS/h16" "${hex}0"
-	misuse "KEY '${hex/db8/xyz}' is not 16 bytes in hexadecimal" \
+	misuse "KEY: '0' is not 16 bytes in hexadecimal" "$PID" 3 "$BPFFS/h16"
+	misuse "KEY: '${hex}0' is not 16 bytes in hexadecimal" "$PID" 3 "$BPFFS/h16" "${hex}0"
+	misuse "KEY: '${hex/db8/xyz}' is not 16 bytes in hexadecimal" \
 		"$PID" 3 "$BPFFS/h16" "${hex/db8/xyz}"
-	misuse "KEY 'a' is not a number" "$PID" 3 "$BPFFS/h2" a
+	misuse "KEY: 'a' is not a number" "$PID" 3 "$BPFFS/h2" a
 
 	updates "" sockmap-update --delete "$BPFFS/h16" "${hex,,}"
 	fails 1 "sockmap-update: delete from map '$BPFFS/h16' at key '$hex': the slot is empty" \
@@ -522,17 +523,18 @@ host_order() {
 	create_map three reuseport_sockarray 4 8 3
 	local wrong
 
-	fails 1 "sockmap-update: find key '1': the map's only slot is 0" \
+	fails 1 "sockmap-update: find key '1': index out of range (0-0)" \
 		sockmap-update "$PID" 3 "$BPFFS/one" 1
-	fails 1 "sockmap-update: find key '3': the map's slots are 0 to 2" \
+	fails 1 "sockmap-update: find key '3': index out of range (0-2)" \
 		sockmap-update "$PID" 3 "$BPFFS/three" 3
-	fails 1 "sockmap-update: find key '4294967295': the map's slots are 0 to 2" \
+	fails 1 "sockmap-update: find key '4294967295': index out of range (0-2)" \
 		sockmap-update "$PID" 3 "$BPFFS/three" 4294967295
-	misuse "KEY '4294967296' is not between 0 and 4294967295" "$PID" 3 "$BPFFS/three" 4294967296
-	for wrong in "" x 0x 1x -1 " 0"; do
-		fails 2 "sockmap-update: KEY '$wrong' is not a number"$'\n'"Try 'sockmap-update --help'" \
-			sockmap-update -- "$PID" 3 "$BPFFS/three" "$wrong"
+	misuse "KEY: '4294967296' is above 4294967295" "$PID" 3 "$BPFFS/three" 4294967296
+	for wrong in "" x 0x 1x; do
+		misuse "KEY: '$wrong' is not a number" "$PID" 3 "$BPFFS/three" "$wrong"
 	done
+	misuse "KEY: ' ' is not a number" "$PID" 3 "$BPFFS/three" " 0"
+	misuse "KEY: '-1' is below 0" -- "$PID" 3 "$BPFFS/three" -1
 	updates "" in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/three" 0x2
 	sockets_are "$BPFFS/three" - - "$(cookie "$ns" -t 'sport = :7777')" ||
 		sockets_are "$BPFFS/three" "$(cookie "$ns" -t 'sport = :7777')" # bpftool leaves out empty slots
@@ -586,7 +588,7 @@ host_order() {
 	create_map hash sockhash 4 8 1
 	create_map array reuseport_sockarray 4 8 1
 	local map fd
-	local takes="Operation not supported (a sockmap takes TCP sockets that listen or are connected, and UDP sockets that are bound)"
+	local takes="Operation not supported (a sockmap takes listening or connected TCP sockets and bound UDP sockets)"
 
 	for map in map hash; do
 		for fd in 5 7; do
@@ -615,9 +617,9 @@ host_order() {
 	updates "" in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/one" 0
 	updates "" in_ns "$ns" sockmap-update "$PID" 4 "$BPFFS/one" 1
 	sockets_are "$BPFFS/one" "$(cookie "$ns" -t 'sport = :7777')" "$(cookie "$ns" -u 'sport = :7777')"
-	fails 1 "sockmap-update: update map '$BPFFS/two' at key '0': Device or resource busy (the socket is in a map already)" \
+	fails 1 "sockmap-update: update map '$BPFFS/two' at key '0': Device or resource busy (the socket is already in a map)" \
 		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/two"
-	fails 1 "sockmap-update: update map '$BPFFS/sockmap' at key '0': Device or resource busy (the socket is in a reuseport_sockarray already)" \
+	fails 1 "sockmap-update: update map '$BPFFS/sockmap' at key '0': Device or resource busy (the socket is already in a reuseport_sockarray)" \
 		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/sockmap"
 }
 
@@ -626,14 +628,14 @@ host_order() {
 	create_map map sockmap 4 8 5
 	create_map array reuseport_sockarray 4 8 1
 	local connected="the socket is connected: sk_lookup cannot select it"
-	local lives="the socket lives in another network namespace than"
+	local lives="the socket is in another network namespace than"
 
 	updates "$connected" in_ns "$ns" sockmap-update "$PID" 8 "$BPFFS/map" 0
 	updates "$connected" in_ns "$ns" sockmap-update "$PID" 9 "$BPFFS/map" 1
 	netns other
-	updates "$lives this one: what sk_lookup gives it here gets no answer" \
+	updates "$lives this one: packets that sk_lookup assigns to it here get no answer" \
 		in_ns "$other" sockmap-update "$PID" 3 "$BPFFS/map" 2
-	updates "$lives '$other': what sk_lookup gives it here gets no answer" \
+	updates "$lives '$other': packets that sk_lookup assigns to it here get no answer" \
 		sockmap-update --netns "$other" "$PID" 3 "$BPFFS/map" 3
 	updates "" sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/map" 4
 	local tcp
@@ -646,7 +648,7 @@ host_order() {
 	requires unix-in-sockmap
 	many_sockets
 	create_map map sockmap 4 8 1
-	updates "the socket is not of IPv4 or IPv6: sk_lookup cannot select it" \
+	updates "the socket is neither IPv4 nor IPv6: sk_lookup cannot select it" \
 		in_ns "$ns" sockmap-update "$PID" 10 "$BPFFS/map"
 	bpftool map lookup pinned "$BPFFS/map" key 0 0 0 0 | grep -q value
 }
@@ -700,9 +702,9 @@ serve_as_user() {
 	sk=$(cookie "$ns" -t 'sport = :7777')
 	fails 1 "sockmap-update: get fd 3 of process $PID: Operation not permitted (not your process, or kernel.yama.ptrace_scope forbids it)" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update "$PID" 3 "$BPFFS/map"
-	fails 1 "sockmap-update: find socket 'tcp:127.0.0.1:7777': no process of yours holds it" \
+	fails 1 "sockmap-update: find socket 'tcp:127.0.0.1:7777': none of your processes holds it" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update --listen tcp:127.0.0.1:7777 "$BPFFS/map"
-	fails 1 "sockmap-update: find socket with cookie $sk: no process of yours holds it" \
+	fails 1 "sockmap-update: find socket with cookie $sk: none of your processes holds it" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update --cookie "$sk" "$BPFFS/map"
 	fails 1 "sockmap-update: open map '$BPFFS/root': Permission denied" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update "$PID" 3 "$BPFFS/root"

@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "find.h"
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "../lib/cli.h"
+#include "../lib/object.h"
+
+constexpr int listen_fds_start = 3;	// SD_LISTEN_FDS_START of sd_listen_fds(3)
+constexpr int listen_fds_max = 1048576; // fs.nr_open: no process has more
+
+static bool is_socket(const Fd &fd)
+{
+	struct stat st;
+
+	return fstat(fd.get(), &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+__u64 cookie_of(const Fd &sock)
+{
+	__u64 cookie = 0;
+	socklen_t size = sizeof(cookie);
+
+	getsockopt(sock.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size);
+	return cookie;
+}
+
+// ---- by process and fd
+
+Fd socket_of_process(int pid, int fd)
+{
+	std::string process = "process " + std::to_string(pid);
+	std::string what = "get fd " + std::to_string(fd) + " of " + process;
+	Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+
+	// For the id of a thread it is EINVAL, and since Linux 6.15 ENOENT.
+	if (!pidfd && (errno == EINVAL || errno == ENOENT))
+		fail("open " + process, "it is a thread, not a process");
+	if (!pidfd)
+		fail(errno, "open " + process);
+
+	Fd sock(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
+	if (!sock)
+		fail(errno, what,
+		     errno == EPERM ? "not your process, or kernel.yama.ptrace_scope forbids it"
+				    : "");
+	if (!is_socket(sock))
+		fail(what, "not a socket");
+	return sock;
+}
+
+// Find a process that holds the socket, as ss(8) does, and copy the socket from there.
+
+struct CloseDir {
+	void operator()(DIR *dir) const
+	{
+		closedir(dir);
+	}
+};
+using Dir = std::unique_ptr<DIR, CloseDir>;
+
+// The directory's entries that are numbers.
+static std::vector<std::string> numbers_in(const std::string &path, bool &denied)
+{
+	std::vector<std::string> found;
+	Dir dir(opendir(path.c_str()));
+
+	if (!dir && errno == EACCES)
+		denied = true;
+	while (const struct dirent *entry = dir ? readdir(dir.get()) : nullptr)
+		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
+			found.emplace_back(entry->d_name);
+	return found;
+}
+
+static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
+{
+	std::string name = "socket:[" + std::to_string(inode) + "]";
+	std::string reason;
+	bool denied = false;
+
+	for (const std::string &pid : numbers_in("/proc", denied)) {
+		std::string fds = "/proc/" + pid + "/fd";
+
+		for (const std::string &fd : numbers_in(fds, denied)) {
+			std::string path = fds;
+			std::array<char, 64> target{};
+
+			path += "/" + fd;
+			if (readlink(path.c_str(), target.data(), target.size() - 1) < 0 ||
+			    name != target.data())
+				continue;
+			try {
+				Fd sock = socket_of_process(
+					static_cast<int>(parse_number(pid, "PID", 1, INT_MAX)),
+					static_cast<int>(parse_number(fd, "FD", 0, INT_MAX)));
+				// By now, the fd may be another socket.
+				if (cookie_of(sock) == cookie)
+					return sock;
+			} catch (const std::runtime_error &e) {
+				reason = e.what(); // another process may hold it, too
+			}
+		}
+	}
+	if (reason.empty())
+		reason = denied ? "none of your processes holds it" : "no process holds it";
+	fail(what, reason);
+}
+
+// ---- by address and by cookie
+
+LocalAddress parse_local_address(const std::string &text)
+{
+	size_t first = text.find(':');
+	size_t last = text.rfind(':');
+	LocalAddress local;
+
+	local.text = text;
+	if (first == std::string::npos || first == last || text.back() == ']')
+		throw UsageError("--listen " + quote(text) + " is not PROTO:ADDR:PORT");
+	std::string protocol = text.substr(0, first);
+	std::string address = text.substr(first + 1, last - first - 1);
+
+	if (protocol == "tcp")
+		local.protocol = IPPROTO_TCP;
+	else if (protocol == "udp")
+		local.protocol = IPPROTO_UDP;
+	else
+		throw UsageError("--listen: unknown protocol " + quote(protocol) +
+				 " (expected tcp or udp)");
+
+	local.family = AF_INET;
+	if (address.size() >= 2 && address.front() == '[' && address.back() == ']') {
+		local.family = AF_INET6;
+		address = address.substr(1, address.size() - 2);
+	}
+	if (inet_pton(local.family, address.c_str(), local.address.data()) != 1)
+		throw UsageError("--listen: " + quote(address) + " is not an " +
+				 (local.family == AF_INET ? "IPv4 address (IPv6 is written [ADDR])"
+							  : "IPv6 address"));
+	local.port = htons(parse_number(text.substr(last + 1), "PORT", 1, UINT16_MAX));
+	return local;
+}
+
+static Fd open_sock_diag()
+{
+	Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
+
+	if (!netlink)
+		fail(errno, "open a sock_diag netlink socket");
+	return netlink;
+}
+
+// Call `each` with each socket of one protocol and family whose state is in `states`, a bit each,
+// in the network namespace of `netlink`.
+template <typename Each>
+static void dump_sockets(const Fd &netlink, int family, int protocol, __u32 states, Each each)
+{
+	struct {
+		struct nlmsghdr header;
+		struct inet_diag_req_v2 request;
+	} message = {};
+	alignas(struct nlmsghdr) std::array<char, 32768> buffer;
+
+	message.header.nlmsg_len = sizeof(message);
+	message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	message.request.sdiag_family = family;
+	message.request.sdiag_protocol = protocol;
+	message.request.idiag_states = states;
+	if (send(netlink.get(), &message, sizeof(message), 0) < 0)
+		fail(errno, "ask for the sockets of the network namespace");
+
+	for (;;) {
+		ssize_t size = recv(netlink.get(), buffer.data(), buffer.size(), 0);
+
+		if (size < 0 && errno == EINTR)
+			continue;
+		if (size < 0)
+			fail(errno, "read the sockets of the network namespace");
+		auto *header = reinterpret_cast<struct nlmsghdr *>(buffer.data());
+		for (; NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
+			if (header->nlmsg_type == NLMSG_DONE)
+				return;
+			if (header->nlmsg_type == NLMSG_ERROR) {
+				auto *e = static_cast<struct nlmsgerr *>(NLMSG_DATA(header));
+				fail(-e->error, "read the sockets of the network namespace",
+				     e->error == -ENOENT ? "the kernel lacks tcp_diag or udp_diag"
+							 : "");
+			}
+			each(*static_cast<struct inet_diag_msg *>(NLMSG_DATA(header)));
+		}
+	}
+}
+
+static __u64 cookie_of(const struct inet_diag_msg &m)
+{
+	return m.id.idiag_cookie[0] | static_cast<__u64>(m.id.idiag_cookie[1]) << 32;
+}
+
+Fd socket_by_address(const LocalAddress &local)
+{
+	std::string what = "find socket " + quote(local.text);
+	bool is_tcp = local.protocol == IPPROTO_TCP;
+	// A UDP socket that is not connected has the state of a closed one.
+	__u32 states = is_tcp ? 1 << TCP_LISTEN : 1 << TCP_CLOSE;
+	size_t address_size = local.family == AF_INET ? 4 : 16;
+	std::string cookies;
+	struct inet_diag_msg found = {};
+	int count = 0;
+
+	dump_sockets(open_sock_diag(), local.family, local.protocol, states,
+		     [&](const struct inet_diag_msg &m) {
+			     if (m.id.idiag_sport != local.port ||
+				 memcmp(m.id.idiag_src, local.address.data(), address_size) != 0)
+				     return;
+			     cookies += (count++ ? ", " : "") + cookie_text(cookie_of(m));
+			     found = m;
+		     });
+	if (!count)
+		fail(what, is_tcp ? "no socket listens on this address"
+				  : "no unconnected socket is bound to this address");
+	if (count > 1)
+		fail(what, "several sockets have this address: choose one by --cookie: " + cookies);
+	return socket_by_inode(found.idiag_inode, cookie_of(found), what);
+}
+
+Fd socket_by_cookie(__u64 cookie)
+{
+	std::string what = "find socket with cookie " + cookie_text(cookie);
+	Fd netlink = open_sock_diag();
+	std::optional<__u32> inode;
+
+	for (int family : {AF_INET, AF_INET6})
+		for (int protocol : {IPPROTO_TCP, IPPROTO_UDP})
+			if (!inode)
+				dump_sockets(netlink, family, protocol, UINT32_MAX,
+					     [&](const struct inet_diag_msg &m) {
+						     if (cookie_of(m) == cookie)
+							     inode = m.idiag_inode;
+					     });
+	if (!inode)
+		fail(what, "no such socket in this network namespace");
+	return socket_by_inode(*inode, cookie, what);
+}
+
+// ---- passed by systemd
+
+Fd socket_passed(const std::string &which)
+{
+	std::string what = "find passed socket" + (which.empty() ? "" : " " + quote(which));
+	const char *pid = getenv("LISTEN_PID");
+	const char *count_text = getenv("LISTEN_FDS");
+	const char *names_text = getenv("LISTEN_FDNAMES");
+	std::vector<int> matches;
+
+	if (!pid || !count_text || pid != std::to_string(getpid()))
+		fail(what, "no socket was passed to this process (LISTEN_PID, LISTEN_FDS)");
+	int count = static_cast<int>(parse_number(count_text, "LISTEN_FDS", 0, listen_fds_max));
+	std::string names = names_text ? names_text : "";
+
+	for (int i = 0; i < count; i++) {
+		size_t colon = names.find(':');
+		std::string name = names.substr(0, colon);
+
+		names = colon == std::string::npos ? "" : names.substr(colon + 1);
+		if (which.empty() || (is_digits(which) ? std::to_string(i) : name) == which)
+			matches.push_back(listen_fds_start + i);
+	}
+	if (matches.empty())
+		fail(what, "not among the " + std::to_string(count) + " sockets passed");
+	if (matches.size() > 1)
+		fail(what, "several sockets match: choose one by INDEX, 0 to " +
+				   std::to_string(count - 1));
+
+	Fd sock(fcntl(matches[0], F_DUPFD_CLOEXEC, 0));
+	if (!sock)
+		fail(errno, what);
+	if (!is_socket(sock))
+		fail(what, "not a socket");
+	return sock;
+}

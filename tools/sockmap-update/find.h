@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The socket to put into the map: another process's, found in one of three ways, or one that was
+// passed to this process. Each function fails where there is not exactly one.
+#pragma once
+
+#include <linux/types.h>
+
+#include <array>
+#include <string>
+
+#include "../lib/fd.h"
+
+// A local address, PROTO:ADDR:PORT.
+struct LocalAddress {
+	std::string text;		 // as it was given
+	int protocol = 0;		 // IPPROTO_TCP or IPPROTO_UDP
+	int family = 0;			 // AF_INET or AF_INET6
+	std::array<__be32, 4> address{}; // network order; IPv4 in the first
+	__be16 port = 0;
+};
+
+// PROTO:ADDR:PORT, with an IPv6 address in square brackets. Throws UsageError.
+LocalAddress parse_local_address(const std::string &text);
+
+// The socket that is file descriptor `fd` of process `pid`.
+Fd socket_of_process(int pid, int fd);
+
+// The TCP socket that listens on exactly this address, or the unconnected UDP socket that is
+// bound to it, in the network namespace of this process.
+Fd socket_by_address(const LocalAddress &local);
+
+// The TCP or UDP socket with this cookie, in the network namespace of this process.
+Fd socket_by_cookie(__u64 cookie);
+
+// The socket that systemd, or a program that follows sd_listen_fds(3), passed to this process: the
+// one with this name or this number from 0. Empty: the only one.
+Fd socket_passed(const std::string &which);
+
+// A socket's cookie, by which the kernel and `ss -e` identify it.
+__u64 cookie_of(const Fd &sock);
