@@ -7,10 +7,8 @@
 #include <getopt.h>
 #include <linux/bpf.h>
 #include <linux/if_link.h>
-#include <net/if.h>
 
 #include <cerrno>
-#include <cstdarg>
 #include <cstdio>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -19,10 +17,12 @@
 
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/interface.h"
+#include "lib/json.h"
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "lib/pin.h"
-#include "lib/value.h"
+#include "lib/type.h"
 
 struct Mode {
 	const char *name;
@@ -39,31 +39,25 @@ struct Options {
 	const Mode *mode = nullptr; // nullptr: native, or else generic
 	std::string expect;	    // empty: nothing is attached
 	std::string link;	    // empty: without a link
-	std::string netns;	    // empty: our own
 	bool detach = false;
 	std::string dev;
 	std::string prog;
 };
 
-struct Device {
-	std::string name;
-	int ifindex;
-};
-
 // A program that is attached to a device.
-struct Hook {
+struct Attachment {
 	const Mode *mode;
 	__u32 id;
-	Fd prog; // not open where we may not, or where it is gone
+	Fd prog; // not open where we have no right to, or where it is gone
 };
 
 // What was done to a device.
-struct Deed {
+struct Result {
 	const Mode *mode;
 	__u32 id;
-	__u32 replaced = 0; // the program that was there before
-	__u32 link = 0;
-	std::string not_native = {}; // why it is not
+	__u32 replaced = 0;	      // the program that was attached before
+	__u32 link_id = 0;	      // of the link that holds the program
+	std::string why_generic = {}; // where native mode was tried first
 };
 
 static void usage()
@@ -71,20 +65,21 @@ static void usage()
 	fputs("Usage: xdp-attach [OPTIONS] DEV PROG\n"
 	      "       xdp-attach --detach [OPTIONS] DEV\n"
 	      "Attach the XDP program pinned at PROG to the network interface DEV, in native\n"
-	      "mode where its driver can, or else in generic mode, and say which. Where one is\n"
-	      "attached already, nothing is changed, unless --expect or --link names it.\n"
+	      "mode if the driver supports it, else in generic mode, and print the mode. If a\n"
+	      "program is already attached, nothing is changed, unless --expect or --link names\n"
+	      "it.\n"
 	      "\n"
-	      "  -m, --mode=MODE     attach in this mode only: native or generic\n"
-	      "  -e, --expect=PROG   replace or detach this program and no other, atomically: a\n"
-	      "                      pin's path or an id\n"
-	      "  -l, --link=PIN      attach by a link and pin it, so that nothing but removing\n"
-	      "                      PIN detaches; where PIN is there, update it, atomically\n"
-	      "  -d, --detach        detach what is attached, in whatever mode, and make sure\n"
+	      "      --mode=MODE     attach in this mode only: native or generic\n"
+	      "      --expect=PROG   replace or detach only this program, atomically; PROG is a\n"
+	      "                      pin or an id\n"
+	      "      --link=PIN      attach by a link pinned at PIN: the program stays until PIN\n"
+	      "                      is removed; if PIN exists, update the link, atomically\n"
+	      "      --detach        detach the program, whatever its mode, and check the result\n"
 	      "  -n, --netns=NETNS   look for DEV in this network namespace: NAME, PID or PATH\n"
-	      "                      (default: our own)\n"
-	      "  -j, --json          print what was done as JSON\n"
-	      "  -p, --pretty        the same, indented\n"
-	      "  -v, --verbose       let libbpf speak\n"
+	      "                      (default: the caller's)\n"
+	      "  -j, --json          print the result as JSON\n"
+	      "  -p, --pretty        print the same JSON, indented\n"
+	      "  -v, --verbose       print libbpf's log\n"
 	      "  -h, --help          print this and exit\n"
 	      "  -V, --version       print the version and exit\n"
 	      "\n"
@@ -97,17 +92,19 @@ static const Mode *parse_mode_name(const std::string &text)
 	for (const Mode *mode : {&native, &generic})
 		if (text == mode->name)
 			return mode;
-	throw UsageError("--mode " + quote(text) + " is neither native nor generic");
+	throw UsageError("unknown mode " + quote(text) + " (expected native or generic)");
 }
 
 // Returns false where --help or --version has been answered.
 static bool parse(int argc, char **argv, Options &o)
 {
 	static const struct option options[] = {
+		// These are long only: not in the string below.
 		{"mode", required_argument, nullptr, 'm'},
 		{"expect", required_argument, nullptr, 'e'},
 		{"link", required_argument, nullptr, 'l'},
 		{"detach", no_argument, nullptr, 'd'},
+
 		{"netns", required_argument, nullptr, 'n'},
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
@@ -118,7 +115,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "m:e:l:dn:jpvhV", options, nullptr)) != -1) {
+	while ((c = getopt_long(argc, argv, "n:jpvhV", options, nullptr)) != -1) {
 		switch (c) {
 		case 'm':
 			o.mode = parse_mode_name(optarg);
@@ -132,19 +129,16 @@ static bool parse(int argc, char **argv, Options &o)
 		case 'd':
 			o.detach = true;
 			break;
-		case 'n':
-			o.netns = require_nonempty(optarg, "--netns");
-			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
 				return false;
 		}
 	}
 	if (o.detach && o.mode)
-		throw UsageError("--mode does not go with --detach, which finds it");
+		throw UsageError("--mode cannot be used with --detach");
 	if (o.detach && !o.link.empty())
-		throw UsageError(
-			"--link does not go with --detach: to detach a link, remove its pin");
+		throw UsageError("--link cannot be used with --detach: to detach a link, remove "
+				 "its pin");
 	if (argc == optind)
 		throw UsageError(o.detach ? "DEV is missing" : "DEV and PROG are missing");
 	if (argc - optind < 2 && !o.detach)
@@ -158,44 +152,35 @@ static bool parse(int argc, char **argv, Options &o)
 	return true;
 }
 
-// Why the kernel refused what was last asked of it by netlink, in its own words.
-static std::string kernel_said;
-static libbpf_print_fn_t print_on;
-
-// libbpf passes the kernel's words on to whoever listens.
-static int hear(enum libbpf_print_level level, const char *format, va_list args)
-{
-	static const char before[] = "Kernel error message: ";
-	char line[256];
-	va_list copy;
-
-	va_copy(copy, args);
-	vsnprintf(line, sizeof(line), format, copy);
-	va_end(copy);
-	if (const char *words = strstr(line, before)) {
-		words += strlen(before);
-		kernel_said.assign(words, strcspn(words, "\n"));
-	}
-	return print_on(level, format, args);
-}
-
 // Attach program `prog` to the device, or nothing, if -1. With `expected`, only if
-// that is what is attached. Returns 0 or an errno.
-static int set_program(const Device &dev, int prog, __u32 flags, const Fd &expected)
+// that is what is attached. Returns 0 or an errno, and then extack() may say more.
+static int set_program(const Interface &dev, int prog, __u32 flags, const Fd &expected)
 {
 	LIBBPF_OPTS(bpf_xdp_attach_opts, opts);
 
 	if (expected)
 		opts.old_prog_fd = expected.get();
-	kernel_said.clear();
-	return -bpf_xdp_attach(dev.ifindex, prog, flags, &opts);
+	clear_libbpf_warnings();
+	return -bpf_xdp_attach(dev.index, prog, flags, &opts);
+}
+
+// The kernel's reason why it refused the last set_program(), which libbpf logs; or "".
+static std::string extack()
+{
+	static const std::string prefix = "Kernel error message: ";
+
+	for (const std::string &line : libbpf_warnings())
+		if (size_t at = line.find(prefix); at != std::string::npos)
+			return line.substr(at + prefix.size());
+	return "";
 }
 
 // What an errno does not say.
 static std::string cause(int err, bool by_link)
 {
-	if (!by_link && !kernel_said.empty())
-		return kernel_said;
+	if (!by_link)
+		if (std::string text = extack(); !text.empty())
+			return text;
 	switch (err) {
 	case EPERM:
 		return "needs CAP_NET_ADMIN";
@@ -211,46 +196,28 @@ static std::string cause(int err, bool by_link)
 	return "";
 }
 
-static Device find_device(const Options &o)
+// The attached programs: one in native or in generic mode, and maybe an offloaded one.
+static std::vector<Attachment> find_attached(const Interface &dev)
 {
-	if (!o.netns.empty())
-		enter_netns(open_netns(o.netns), o.netns);
-	unsigned int ifindex = if_nametoindex(o.dev.c_str());
-	if (!ifindex)
-		fail(errno, "find device " + quote(o.dev));
-	return {o.dev, static_cast<int>(ifindex)};
-}
+	struct bpf_xdp_query_opts xdp = query_xdp(dev);
+	std::vector<Attachment> attached;
 
-// What is attached: one program in native or in generic mode, and maybe another,
-// offloaded one beside it.
-static std::vector<Hook> attached(const Device &dev)
-{
-	std::string what = "query the XDP program of " + quote(dev.name);
-	LIBBPF_OPTS(bpf_xdp_query_opts, xdp);
-	std::vector<Hook> hooks;
-	char name[IF_NAMESIZE];
-
-	if (int err = bpf_xdp_query(dev.ifindex, 0, &xdp))
-		fail(-err, what);
-	// Only newer libbpfs (1.5) say so themselves.
-	if (!if_indextoname(dev.ifindex, name))
-		fail(ENODEV, what);
 	for (const Mode *mode : {&native, &generic, &offloaded})
 		if (__u32 id = xdp.*mode->prog_id)
-			hooks.push_back({mode, id, Fd(bpf_prog_get_fd_by_id(id))});
-	return hooks;
+			attached.push_back({mode, id, Fd(bpf_prog_get_fd_by_id(id))});
+	return attached;
 }
 
-// Is it a link that holds it? A link's program cannot be set without the link, not
-// even to what it is: the one thing to ask that changes nothing.
-static bool is_link(const Device &dev, const Hook &hook)
+// Is it attached by a link? Then the kernel refuses to set any program without the link. To
+// set the same program again is the one thing to ask that changes nothing.
+static bool is_by_link(const Interface &dev, const Attachment &a)
 {
-	return hook.prog && set_program(dev, hook.prog.get(), hook.mode->flag, hook.prog) == EBUSY;
+	return a.prog && set_program(dev, a.prog.get(), a.mode->flag, a.prog) == EBUSY;
 }
 
-// "link 5", by what may hold it: ifindexes are those of a network namespace, and links
-// do not say which.
-static std::string link_of(const Device &dev, const Hook &hook)
+// "link 5". It may be "link 5 or 6", as a link does not tell the network namespace of its
+// ifindex.
+static std::string link_of(const Interface &dev, const Attachment &a)
 {
 	std::string ids;
 	__u32 id = 0;
@@ -260,49 +227,44 @@ static std::string link_of(const Device &dev, const Hook &hook)
 		if (!link)
 			continue; // it went away meanwhile
 		struct bpf_link_info info = link_info(link);
-		if (info.type == BPF_LINK_TYPE_XDP && info.prog_id == hook.id &&
-		    info.xdp.ifindex == static_cast<__u32>(dev.ifindex))
+		if (info.type == BPF_LINK_TYPE_XDP && info.prog_id == a.id &&
+		    info.xdp.ifindex == static_cast<__u32>(dev.index))
 			ids += (ids.empty() ? "" : " or ") + std::to_string(id);
 	}
 	return ids.empty() ? "a link" : "link " + ids;
 }
 
-// libxdp's, which runs several programs one after the other.
-static bool is_dispatcher(const Hook &hook)
+// Is it the dispatcher of libxdp, which runs several programs one after the other?
+static bool is_dispatcher(const Attachment &a)
 {
-	if (!hook.prog)
+	if (!a.prog)
 		return false;
-	struct bpf_prog_info info = prog_info(hook.prog);
+	struct bpf_prog_info info = prog_info(a.prog);
 	return object_name(info.name) == "xdp_dispatcher" && info.btf_id &&
 	       find_struct(load_btf_id(info.btf_id).get(), "xdp_dispatcher_config");
 }
 
-// "program 7 (xdp_pass)"
-static std::string describe(const Hook &hook)
+// "program 7 (xdp_pass) is attached in native mode"
+static std::string describe(const Attachment &a)
 {
-	std::string text = "program " + std::to_string(hook.id);
+	std::string text = "program " + std::to_string(a.id);
 
-	if (hook.prog)
-		text += " (" + object_name(prog_info(hook.prog).name) + ")";
-	return text;
+	if (a.prog)
+		text += " (" + object_name(prog_info(a.prog).name) + ")";
+	return text + " is attached in " + a.mode->name + " mode";
 }
 
-// Who holds the device: "link 5 holds program 7 (xdp_pass) in native mode".
-static std::string owner(const Device &dev, const std::vector<Hook> &hooks)
+// All of them: "program 7 (xdp_pass) is attached in native mode by link 5".
+static std::string describe_attached(const Interface &dev, const std::vector<Attachment> &attached)
 {
 	std::string text;
 
-	for (const Hook &hook : hooks) {
-		std::string in_mode = std::string(" in ") + hook.mode->name + " mode";
-
-		text += text.empty() ? "" : ", ";
-		if (is_dispatcher(hook))
-			text += "libxdp's dispatcher is attached as program " +
-				std::to_string(hook.id) + in_mode + ": use xdp-loader";
-		else if (is_link(dev, hook))
-			text += link_of(dev, hook) + " holds " + describe(hook) + in_mode;
-		else
-			text += describe(hook) + " is attached" + in_mode;
+	for (const Attachment &a : attached) {
+		text += (text.empty() ? "" : ", ") + describe(a);
+		if (is_dispatcher(a))
+			text += ": it is libxdp's dispatcher, use xdp-loader";
+		else if (is_by_link(dev, a))
+			text += " by " + link_of(dev, a);
 	}
 	return text;
 }
@@ -312,114 +274,119 @@ static __u32 prog_id(const Fd &prog)
 	return prog_info(prog).id;
 }
 
-// A driver that refuses native mode, rather than a hook that is taken, a device that is
-// gone, a right that is missing.
-static bool is_drivers(int err)
+// Did the driver refuse native mode? Other errors: another program is attached, the device is
+// gone, a right is missing.
+static bool driver_refused(int err)
 {
 	return err != EBUSY && err != EEXIST && err != ENODEV && err != EPERM && err != ENOMEM;
 }
 
-// Attach where nothing is attached. Returns 0 or an errno, and with --link the link.
-static int try_attach(const Device &dev, const Fd &prog, const Mode &mode, bool by_link, Fd &link)
+// Attach where nothing is attached. Returns 0 or an errno, and with `by_link` the link.
+static int try_attach(const Interface &dev, const Fd &prog, const Mode &mode, bool by_link,
+		      Fd &link)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
 
 	if (!by_link)
 		return set_program(dev, prog.get(), mode.flag | XDP_FLAGS_UPDATE_IF_NOEXIST, Fd());
 	opts.flags = mode.flag;
-	link = Fd(bpf_link_create(prog.get(), dev.ifindex, BPF_XDP, &opts));
+	link = Fd(bpf_link_create(prog.get(), dev.index, BPF_XDP, &opts));
 	return link ? 0 : errno;
 }
 
-static Deed attach(const Options &o, const Device &dev, const Fd &prog)
+// Attach where nothing is attached: in native mode or else in generic mode, or in `mode` only;
+// by a link that is pinned at `pin`, if that is not empty.
+static Result attach(const Interface &dev, const Fd &prog, const Mode *mode, const std::string &pin,
+		     const std::string &what)
 {
-	std::string what = "attach program " + quote(o.prog) + " to " + quote(dev.name);
-	bool by_link = !o.link.empty();
-	Deed deed = {o.mode ? o.mode : &native, prog_id(prog)};
+	Result result = {mode ? mode : &native, prog_id(prog)};
+	bool by_link = !pin.empty();
 	Fd link;
 
 	if (by_link)
-		check_pin_path(o.link, false);
-	int err = try_attach(dev, prog, *deed.mode, by_link, link);
-	if (err && !o.mode && is_drivers(err)) {
-		std::string words = cause(err, by_link);
-		deed.mode = &generic;
-		deed.not_native = words.empty() ? strerror(err) : words;
+		check_pin_path(pin, false);
+	int err = try_attach(dev, prog, *result.mode, by_link, link);
+	if (err && !mode && driver_refused(err)) {
+		std::string reason = cause(err, by_link);
+		result.mode = &generic;
+		result.why_generic = reason.empty() ? strerror(err) : reason;
 		err = try_attach(dev, prog, generic, by_link, link);
 	}
 	if (err == EBUSY || err == EEXIST)
-		if (std::string who = owner(dev, attached(dev)); !who.empty())
-			fail(what, who);
+		if (std::string text = describe_attached(dev, find_attached(dev)); !text.empty())
+			fail(what, text);
 	if (err)
 		fail(err, what, cause(err, by_link));
 	if (link) {
 		// If this fails, the link goes with its fd.
-		pin_all({{link, o.link}}, {});
-		deed.link = link_info(link).id;
+		pin_all({{link, pin}}, {});
+		result.link_id = link_info(link).id;
 	}
-	return deed;
+	return result;
 }
 
-// The mode is kept.
-static void check_mode(const Options &o, const Hook &hook, const std::string &what)
+// Replacing keeps the mode.
+static void check_mode(const Mode *mode, const Attachment &a, const std::string &what)
 {
-	if (o.mode && o.mode != hook.mode)
-		fail(what, describe(hook) + " is attached in " + hook.mode->name +
-				   " mode, which replacing keeps");
+	if (mode && mode != a.mode)
+		fail(what, describe(a) + ", and replacing it keeps the mode");
 }
 
-static void refuse_dispatcher(const Device &dev, const std::vector<Hook> &hooks,
+static void refuse_dispatcher(const Interface &dev, const std::vector<Attachment> &attached,
 			      const std::string &what)
 {
-	for (const Hook &hook : hooks)
-		if (is_dispatcher(hook))
-			fail(what, owner(dev, hooks));
+	for (const Attachment &a : attached)
+		if (is_dispatcher(a))
+			fail(what, describe_attached(dev, attached));
 }
 
-static const Hook *find_program(const std::vector<Hook> &hooks, __u32 id)
+static const Attachment *find_program(const std::vector<Attachment> &attached, __u32 id)
 {
-	for (const Hook &hook : hooks)
-		if (hook.id == id)
-			return &hook;
+	for (const Attachment &a : attached)
+		if (a.id == id)
+			return &a;
 	return nullptr;
 }
 
-// The hook that holds the program that is expected.
-static const Hook &find_expected(const std::vector<Hook> &hooks, const Fd &expected,
-				 const Device &dev, const std::string &what)
+// The one with the program that is expected.
+static const Attachment &find_expected(const std::vector<Attachment> &attached, const Fd &expected,
+				       const Interface &dev, const std::string &what)
 {
 	__u32 id = prog_id(expected);
 
-	if (hooks.empty())
-		fail(what, "there is none");
-	if (const Hook *hook = find_program(hooks, id))
-		return *hook;
-	fail(what, owner(dev, hooks) + ", not program " + std::to_string(id));
+	if (attached.empty())
+		fail(what, "no program is attached");
+	if (const Attachment *a = find_program(attached, id))
+		return *a;
+	fail(what, describe_attached(dev, attached) + ", not program " + std::to_string(id));
 }
 
-static Deed replace(const Options &o, const Device &dev, const Fd &prog)
+static Result replace(const Interface &dev, const Fd &prog, const Fd &expected, const Mode *mode)
 {
 	std::string what = "replace the XDP program of " + quote(dev.name);
-	Fd expected = open_prog(o.expect, "--expect");
-	std::vector<Hook> hooks = attached(dev);
+	std::vector<Attachment> attached = find_attached(dev);
 
-	refuse_dispatcher(dev, hooks, what);
-	const Hook &hook = find_expected(hooks, expected, dev, what);
-	check_mode(o, hook, what);
-	// And the kernel compares again, in the moment that it is replaced.
-	if (int err = set_program(dev, prog.get(), hook.mode->flag, expected)) {
-		std::string words = cause(err, false); // of this, not of what is asked below
-		if (err == EBUSY && is_link(dev, hook))
-			fail(what, owner(dev, hooks) + ": --link with its pin replaces it");
-		fail(err, what, words);
+	refuse_dispatcher(dev, attached, what);
+	const Attachment &old = find_expected(attached, expected, dev, what);
+	check_mode(mode, old, what);
+	// The kernel compares again, at the moment of the change.
+	if (int err = set_program(dev, prog.get(), old.mode->flag, expected)) {
+		std::string reason =
+			cause(err, false); // before is_by_link() asks for something else
+		if (err == EBUSY && is_by_link(dev, old))
+			fail(what, describe_attached(dev, attached) +
+					   ": to replace it, give the link's pin with --link");
+		fail(err, what, reason);
 	}
-	return {hook.mode, prog_id(prog), hook.id};
+	return {old.mode, prog_id(prog), old.id};
 }
 
-static Deed update_link(const Options &o, const Device &dev, const Fd &prog)
+// Replace the program of the link pinned at `pin`: any program, or `expected`, if that is open.
+static Result update_link(const Interface &dev, const Fd &prog, const Fd &expected,
+			  const Mode *mode, const std::string &pin)
 {
-	std::string what = "replace the program of link " + quote(o.link);
-	Fd link = open_pinned(ObjectKind::Link, o.link);
+	std::string what = "replace the program of link " + quote(pin);
+	Fd link = open_pinned(ObjectKind::Link, pin);
 	struct bpf_link_info info = link_info(link);
 	LIBBPF_OPTS(bpf_link_update_opts, opts);
 
@@ -427,127 +394,141 @@ static Deed update_link(const Options &o, const Device &dev, const Fd &prog)
 		fail(what, "not the link of an XDP program");
 	if (!info.xdp.ifindex)
 		fail(what, "its device is gone");
-	Fd old = o.expect.empty() ? open_by_id(ObjectKind::Prog, info.prog_id)
-				  : open_prog(o.expect, "--expect");
-	if (info.prog_id != prog_id(old))
+	if (expected && info.prog_id != prog_id(expected))
 		fail(what, "it holds program " + std::to_string(info.prog_id) + ", not " +
-				   std::to_string(prog_id(old)));
-	std::string elsewhere = "it belongs to another device than " + quote(dev.name);
-	std::vector<Hook> hooks = attached(dev);
-	const Hook *hook = find_program(hooks, info.prog_id);
-	if (info.xdp.ifindex != static_cast<__u32>(dev.ifindex) || !hook)
+				   std::to_string(prog_id(expected)));
+	Fd held = expected ? Fd() : open_by_id(ObjectKind::Prog, info.prog_id);
+	const Fd &old = expected ? expected : held;
+	std::string elsewhere = "it is attached to another device, not to " + quote(dev.name);
+	std::vector<Attachment> attached = find_attached(dev);
+	const Attachment *ours = find_program(attached, info.prog_id);
+	if (info.xdp.ifindex != static_cast<__u32>(dev.index) || !ours)
 		fail(what, elsewhere);
-	check_mode(o, *hook, what);
+	check_mode(mode, *ours, what);
 
-	// The kernel compares again, in the moment that it is replaced.
+	// The kernel compares again, at the moment of the change.
 	opts.flags = BPF_F_REPLACE;
 	opts.old_prog_fd = old.get();
 	if (bpf_link_update(link.get(), prog.get(), &opts))
-		fail(errno, what,
-		     errno == EPERM ? "not permitted, or its program changed meanwhile" : "");
-	// In another network namespace, a device may have this ifindex and have had this
-	// program, and links do not tell them apart.
-	if (!find_program(attached(dev), prog_id(prog))) {
+		fail(errno, what, errno == EPERM ? "or the program of the link has changed" : "");
+	// A device in another network namespace may have the same ifindex and have had the same
+	// program. The link does not tell them apart, but the result does.
+	if (!find_program(find_attached(dev), prog_id(prog))) {
 		opts.old_prog_fd = prog.get();
 		bpf_link_update(link.get(), old.get(), &opts);
 		fail(what, elsewhere);
 	}
-	return {hook->mode, prog_id(prog), hook->id, info.id};
+	return {ours->mode, prog_id(prog), ours->id, info.id};
 }
 
-static std::vector<Deed> detach(const Options &o, const Device &dev)
+// Detach `expected`, or where it is not open, all that is attached.
+static std::vector<Result> detach(const Interface &dev, const Fd &expected)
 {
 	std::string what = "detach the XDP program of " + quote(dev.name);
-	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
-	std::vector<Hook> hooks = attached(dev);
-	std::vector<Deed> deeds;
+	std::vector<Attachment> attached = find_attached(dev);
+	std::vector<Result> results;
 
-	if (hooks.empty())
-		fail(what, "there is none");
-	refuse_dispatcher(dev, hooks, what);
-	__u32 only = expected ? find_expected(hooks, expected, dev, what).id : 0;
-	for (const Hook &hook : hooks)
-		if ((!only || hook.id == only) && is_link(dev, hook))
-			fail(what,
-			     owner(dev, hooks) + ": rm its pin, which 'bpftool -f link' shows");
-	for (const Hook &hook : hooks) {
-		if (only && hook.id != only)
+	if (attached.empty())
+		fail(what, "no program is attached");
+	refuse_dispatcher(dev, attached, what);
+	__u32 only = expected ? find_expected(attached, expected, dev, what).id : 0;
+	for (const Attachment &a : attached)
+		if ((!only || a.id == only) && is_by_link(dev, a))
+			fail(what, describe_attached(dev, attached) +
+					   ": to detach it, remove the link's pin, which 'bpftool "
+					   "-f link' shows");
+	for (const Attachment &a : attached) {
+		if (only && a.id != only)
 			continue;
-		if (int err = set_program(dev, -1, hook.mode->flag, hook.prog))
+		if (int err = set_program(dev, -1, a.mode->flag, a.prog))
 			fail(err, what, cause(err, false));
-		deeds.push_back({hook.mode, hook.id});
+		results.push_back({a.mode, a.id});
 	}
 
-	hooks = attached(dev);
-	if (only ? find_program(hooks, only) != nullptr : !hooks.empty())
-		fail(what, "afterwards, " + owner(dev, hooks));
-	return deeds;
+	attached = find_attached(dev);
+	if (only ? find_program(attached, only) != nullptr : !attached.empty())
+		fail(what, "afterwards, " + describe_attached(dev, attached));
+	return results;
 }
 
-static void report(const Options &o, const Device &dev, const std::vector<Deed> &deeds)
+static std::string result_text(const Interface &dev, const Result &result, bool detached)
+{
+	std::string text = (detached ? "detached program " : "attached program ") +
+			   std::to_string(result.id) + (detached ? " from " : " to ") +
+			   quote(dev.name) + " in " + result.mode->name + " mode";
+
+	if (result.replaced)
+		text += ", in place of program " + std::to_string(result.replaced);
+	if (result.link_id)
+		text += ", by link " + std::to_string(result.link_id);
+	if (!result.why_generic.empty())
+		text += ", not native: " + result.why_generic;
+	return text;
+}
+
+static nlohmann::ordered_json result_json(const Interface &dev, const Result &result,
+					  const std::string &pin)
+{
+	nlohmann::ordered_json json = {{"devname", dev.name},
+				       {"ifindex", dev.index},
+				       {"mode", result.mode->name},
+				       {"id", result.id}};
+
+	if (result.replaced)
+		json["replaced"] = result.replaced;
+	if (result.link_id) {
+		json["link_id"] = result.link_id;
+		json["pinned"] = pin;
+	}
+	if (!result.why_generic.empty())
+		json["why_generic"] = result.why_generic;
+	return json;
+}
+
+static void report(const Interface &dev, const std::vector<Result> &results, const Options &o)
 {
 	nlohmann::ordered_json list = nlohmann::ordered_json::array();
 	std::string done;
 
-	for (const Deed &deed : deeds) {
-		nlohmann::ordered_json json = {{"devname", dev.name},
-					       {"ifindex", dev.ifindex},
-					       {"mode", deed.mode->name},
-					       {"id", deed.id}};
-		std::string text = (o.detach ? "detached program " : "attached program ") +
-				   std::to_string(deed.id) + (o.detach ? " from " : " to ") +
-				   quote(dev.name) + " in " + deed.mode->name + " mode";
+	for (const Result &result : results) {
+		std::string text = result_text(dev, result, o.detach);
 
-		if (deed.replaced) {
-			json["replaced"] = deed.replaced;
-			text += ", in place of program " + std::to_string(deed.replaced);
-		}
-		if (deed.link) {
-			json["link_id"] = deed.link;
-			json["pinned"] = o.link;
-			text += ", by link " + std::to_string(deed.link);
-		}
-		if (!deed.not_native.empty()) {
-			json["not_native"] = deed.not_native;
-			text += ", not native: " + deed.not_native;
-		}
 		if (o.common.json)
-			list.push_back(json);
+			list.push_back(result_json(dev, result, o.link));
 		else
 			puts(text.c_str());
 		done += (done.empty() ? "" : ", ") + text;
 	}
 	if (o.common.json)
-		puts(list.dump(o.common.pretty ? 4 : -1, ' ', false,
-			       nlohmann::json::error_handler_t::replace)
-			     .c_str());
-	// Packets go that way already: this is not taken back.
+		print_json(list, o.common.pretty);
+	// Packets take the new way already: this is not undone.
 	flush_stdout("but it is done: " + done);
 }
 
 static int xdp_attach(int argc, char **argv)
 {
+	std::vector<Result> results;
 	Options o;
 
 	if (!parse(argc, argv, o))
 		return 0;
-	print_on = libbpf_set_print(hear);
 
-	if (o.detach) {
-		Device dev = find_device(o);
-		report(o, dev, detach(o, dev));
-		return 0;
-	}
-	Fd prog = open_prog_of_type(o.prog, BPF_PROG_TYPE_XDP);
-	Device dev = find_device(o);
-	bool is_pinned = !o.link.empty() && access(o.link.c_str(), F_OK) == 0;
+	Fd prog = o.detach ? Fd() : open_prog_of_type(o.prog, BPF_PROG_TYPE_XDP);
+	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
+	bool link_exists = !o.link.empty() && access(o.link.c_str(), F_OK) == 0;
+	enter_netns(o.common.netns);
+	Interface dev = find_interface(o.dev);
 
-	if (o.expect.empty() && !is_pinned)
-		report(o, dev, {attach(o, dev, prog)});
-	else if (o.link.empty())
-		report(o, dev, {replace(o, dev, prog)});
+	if (o.detach)
+		results = detach(dev, expected);
+	else if (link_exists || (expected && !o.link.empty()))
+		results = {update_link(dev, prog, expected, o.mode, o.link)};
+	else if (expected)
+		results = {replace(dev, prog, expected, o.mode)};
 	else
-		report(o, dev, {update_link(o, dev, prog)});
+		results = {attach(dev, prog, o.mode, o.link,
+				  "attach program " + quote(o.prog) + " to " + quote(dev.name))};
+	report(dev, results, o);
 	return 0;
 }
 

@@ -47,8 +47,8 @@ link_id() {
 	bpftool link show pinned "$1" | sed -n '1s/:.*//p'
 }
 
-# hook NETNS DEV: what is attached, says ip: "native 7", "generic 7", or nothing.
-hook() {
+# attached NETNS DEV: the program that is attached, says ip: "native 7", "generic 7", or nothing.
+attached() {
 	local said
 	said=$(ip -n "$1" -o link show dev "$2") || return 1
 	if [[ $said =~ \ (xdp|xdpgeneric)\ .*prog/xdp\ id\ ([0-9]+)\  ]]; then
@@ -61,7 +61,7 @@ hook() {
 # has NETNS DEV WHAT: just that is attached.
 has() {
 	local got
-	got=$(hook "$1" "$2") || return 1
+	got=$(attached "$1" "$2") || return 1
 	[ "$got" = "$3" ] || {
 		echo "on $2: '$got', expected: '$3'" >&2
 		return 1
@@ -75,18 +75,19 @@ has() {
 	misuse "DEV is missing" --detach
 	misuse "too many arguments: 'more'" lo prog more
 	misuse "too many arguments: 'prog'" --detach lo prog
-	misuse "--mode 'offloaded' is neither native nor generic" --mode offloaded lo prog
-	misuse "--mode '' is neither native nor generic" --mode= lo prog
-	misuse "--mode does not go with --detach, which finds it" --mode native --detach lo
-	misuse "--link does not go with --detach: to detach a link, remove its pin" -d -l pin lo
+	misuse "unknown mode 'offloaded' (expected native or generic)" --mode offloaded lo prog
+	misuse "unknown mode '' (expected native or generic)" --mode= lo prog
+	misuse "--mode cannot be used with --detach" --mode native --detach lo
+	misuse "--link cannot be used with --detach: to detach a link, remove its pin" --detach --link pin lo
 	misuse "--expect is empty" --expect "" lo prog
 	misuse "--link is empty" --link "" lo prog
 	misuse "--netns is empty" --netns= lo prog
 	misuse "option '--expect' requires an argument" lo prog --expect
-	misuse "option requires an argument -- 'l'" lo prog -l
+	misuse "option '--link' requires an argument" lo prog --link
 	misuse "option '--detach' doesn't allow an argument" --detach=1 lo
 	misuse "unrecognized option '--bogus'" --bogus lo prog
 	misuse "invalid option -- 'x'" -x lo prog
+	misuse "invalid option -- 'm'" -m native lo prog
 }
 
 @test "xdp-attach: in native mode where the driver has it" {
@@ -110,10 +111,10 @@ has() {
 	[[ $output =~ ^"attached program $one to 'lo' in generic mode, not native: "[Uu]"nderlying driver does not support XDP in native mode"$ ]]
 	[ -z "$stderr" ]
 	has "$ns" lo "generic $one"
-	does "detached program $one from 'lo' in generic mode" -n "$ns" -d lo
+	does "detached program $one from 'lo' in generic mode" -n "$ns" --detach lo
 
 	does "attached program $one to 'lo' in generic mode, by link LINK, not native: the driver has no native mode" \
-		-n "$ns" -l "$BPFFS/link" lo "$BPFFS/one"
+		-n "$ns" --link "$BPFFS/link" lo "$BPFFS/one"
 	has "$ns" lo "generic $one"
 }
 
@@ -135,24 +136,24 @@ has() {
 	for mode in native generic; do
 		does "attached program $one to 'veth0' in $mode mode" -n "$ns" --mode $mode veth0 "$BPFFS/one"
 		has "$ns" veth0 "$mode $one"
-		does "detached program $one from 'veth0' in $mode mode" -n "$ns" -d veth0
+		does "detached program $one from 'veth0' in $mode mode" -n "$ns" --detach veth0
 		has "$ns" veth0 ""
 		does "attached program $one to 'veth0' in $mode mode, by link LINK" \
-			-n "$ns" -m $mode -l "$BPFFS/link" veth0 "$BPFFS/one"
+			-n "$ns" --mode $mode --link "$BPFFS/link" veth0 "$BPFFS/one"
 		has "$ns" veth0 "$mode $one"
 		rm "$BPFFS/link"
 		poll 5 has "$ns" veth0 ""
 	done
 
-	run -1 --separate-stderr xdp-attach -n "$ns" -m native lo "$BPFFS/one"
+	run -1 --separate-stderr xdp-attach -n "$ns" --mode native lo "$BPFFS/one"
 	[[ $stderr =~ ^"xdp-attach: attach program '$BPFFS/one' to 'lo': Operation not supported ("[Uu]"nderlying driver does not support XDP in native mode)"$ ]]
 	refused "attach program '$BPFFS/one' to 'lo': Operation not supported (the driver has no native mode)" \
-		-n "$ns" -m native -l "$BPFFS/link" lo "$BPFFS/one"
+		-n "$ns" --mode native --link "$BPFFS/link" lo "$BPFFS/one"
 	ip -n "$peer" link set dev veth0 mtu 9000
-	run -1 --separate-stderr xdp-attach -n "$ns" -m native veth0 "$BPFFS/one"
+	run -1 --separate-stderr xdp-attach -n "$ns" --mode native veth0 "$BPFFS/one"
 	[[ $stderr =~ ^"xdp-attach: attach program '$BPFFS/one' to 'veth0': Numerical result out of range (".*"Peer MTU is too large to set XDP)"$ ]]
 	refused "attach program '$BPFFS/one' to 'veth0': Numerical result out of range (its MTU, or that of its peer, is too large for native mode)" \
-		-n "$ns" -m native -l "$BPFFS/link" veth0 "$BPFFS/one"
+		-n "$ns" --mode native --link "$BPFFS/link" veth0 "$BPFFS/one"
 	has "$ns" lo ""
 	has "$ns" veth0 ""
 	[ ! -e "$BPFFS/link" ]
@@ -165,7 +166,7 @@ has() {
 	refused "attach program '$BPFFS/devmap' to 'veth0': Invalid argument (BPF_XDP_DEVMAP programs can not be attached to a device)" \
 		-n "$ns" veth0 "$BPFFS/devmap"
 	refused "attach program '$BPFFS/devmap' to 'veth0': Invalid argument (is it a program for a devmap or cpumap, or is the device gone?)" \
-		-n "$ns" -l "$BPFFS/link" veth0 "$BPFFS/devmap"
+		-n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/devmap"
 	has "$ns" veth0 ""
 	[ ! -e "$BPFFS/link" ]
 }
@@ -243,7 +244,7 @@ has() {
 	programs one
 	load_prog echo_dispatch
 	pin_map echo_ports "$BPFFS/echo_dispatch_prog"
-	xdp-attach -n "$ns" -l "$BPFFS/other" lo "$BPFFS/one"
+	xdp-attach -n "$ns" --link "$BPFFS/other" lo "$BPFFS/one"
 	touch "$file"
 	mkdir "$BPFFS/dir"
 	netns ns
@@ -257,7 +258,7 @@ has() {
 	refused "open program '$file': not on a bpffs" -n "$ns" lo "$file"
 	refused "open program '$one': No such file or directory" -n "$ns" lo "$one"
 	refused "open program '$BPFFS/echo_ports': not a program" \
-		-n "$ns" -l "$BPFFS/link" lo "$BPFFS/echo_ports"
+		-n "$ns" --link "$BPFFS/link" lo "$BPFFS/echo_ports"
 	has "$ns" lo ""
 	[ ! -e "$BPFFS/link" ]
 }
@@ -268,7 +269,7 @@ has() {
 	two_hosts ns peer
 	programs one two
 	for mode in native generic; do
-		xdp-attach -n "$ns" -m $mode veth0 "$BPFFS/one"
+		xdp-attach -n "$ns" --mode $mode veth0 "$BPFFS/one"
 		local busy="attach program '$BPFFS/two' to 'veth0': program $one (xdp_prog_simple) is attached in $mode mode"
 		refused "$busy" -n "$ns" veth0 "$BPFFS/two"
 		refused "$busy" -n "$ns" --mode native veth0 "$BPFFS/two"
@@ -278,7 +279,7 @@ has() {
 		[ ! -e "$BPFFS/link" ]
 		# The same program is no other case.
 		refused "${busy/two/one}" -n "$ns" veth0 "$BPFFS/one"
-		xdp-attach -n "$ns" -d veth0
+		xdp-attach -n "$ns" --detach veth0
 	done
 }
 
@@ -288,21 +289,21 @@ has() {
 	two_hosts ns peer
 	programs one two
 	# Another link with the same program, on another device.
-	xdp-attach -n "$ns" -l "$BPFFS/of_lo" lo "$BPFFS/one"
+	xdp-attach -n "$ns" --link "$BPFFS/of_lo" lo "$BPFFS/one"
 	for mode in native generic; do
-		xdp-attach -n "$ns" -m $mode -l "$BPFFS/link" veth0 "$BPFFS/one"
+		xdp-attach -n "$ns" --mode $mode --link "$BPFFS/link" veth0 "$BPFFS/one"
 		link=$(link_id "$BPFFS/link")
-		busy="link $link holds program $one (xdp_prog_simple) in $mode mode"
+		busy="program $one (xdp_prog_simple) is attached in $mode mode by link $link"
 		refused "attach program '$BPFFS/two' to 'veth0': $busy" -n "$ns" veth0 "$BPFFS/two"
 		refused "attach program '$BPFFS/two' to 'veth0': $busy" \
-			-n "$ns" -l "$BPFFS/second" veth0 "$BPFFS/two"
-		refused "replace the XDP program of 'veth0': $busy: --link with its pin replaces it" \
+			-n "$ns" --link "$BPFFS/second" veth0 "$BPFFS/two"
+		refused "replace the XDP program of 'veth0': $busy: to replace it, give the link's pin with --link" \
 			-n "$ns" --expect "$BPFFS/one" veth0 "$BPFFS/two"
 		refused "replace the XDP program of 'veth0': $busy, not program $two" \
 			-n "$ns" --expect "$BPFFS/two" veth0 "$BPFFS/two"
-		refused "detach the XDP program of 'veth0': $busy: rm its pin, which 'bpftool -f link' shows" \
+		refused "detach the XDP program of 'veth0': $busy: to detach it, remove the link's pin, which 'bpftool -f link' shows" \
 			-n "$ns" --detach veth0
-		refused "detach the XDP program of 'veth0': $busy: rm its pin, which 'bpftool -f link' shows" \
+		refused "detach the XDP program of 'veth0': $busy: to detach it, remove the link's pin, which 'bpftool -f link' shows" \
 			-n "$ns" --detach --expect "$BPFFS/one" veth0
 		has "$ns" veth0 "$mode $one"
 		[ ! -e "$BPFFS/second" ]
@@ -321,32 +322,32 @@ has() {
 	netns other
 	programs one two
 	# lo is number 1 in each.
-	xdp-attach -n "$other" -l "$BPFFS/link" lo "$BPFFS/one"
+	xdp-attach -n "$other" --link "$BPFFS/link" lo "$BPFFS/one"
 	link=$(link_id "$BPFFS/link")
-	local elsewhere="replace the program of link '$BPFFS/link': it belongs to another device than 'lo'"
+	local elsewhere="replace the program of link '$BPFFS/link': it is attached to another device, not to 'lo'"
 
-	refused "$elsewhere" -n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
+	refused "$elsewhere" -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
 	xdp-attach -n "$ns" lo "$BPFFS/two"
-	refused "$elsewhere" -n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
+	refused "$elsewhere" -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
 	xdp-attach -n "$ns" --expect "$BPFFS/two" lo "$BPFFS/one"
 	# Both have the same program now, but only the other one by a link.
 	refused "attach program '$BPFFS/two' to 'lo': program $one (xdp_prog_simple) is attached in generic mode" \
 		-n "$ns" lo "$BPFFS/two"
-	refused "$elsewhere" -n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
-	refused "$elsewhere" -n "$ns" -l "$BPFFS/link" -e "$BPFFS/one" lo "$BPFFS/two"
+	refused "$elsewhere" -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
+	refused "$elsewhere" -n "$ns" --link "$BPFFS/link" --expect "$BPFFS/one" lo "$BPFFS/two"
 	has "$ns" lo "generic $one"
 	has "$other" lo "generic $one"
-	does "detached program $one from 'lo' in generic mode" -n "$ns" -d lo
+	does "detached program $one from 'lo' in generic mode" -n "$ns" --detach lo
 	# Both by a link: which one cannot be known.
-	xdp-attach -n "$ns" -l "$BPFFS/link2" lo "$BPFFS/one"
-	refused "attach program '$BPFFS/two' to 'lo': link $link or $(link_id "$BPFFS/link2") holds program $one (xdp_prog_simple) in generic mode" \
+	xdp-attach -n "$ns" --link "$BPFFS/link2" lo "$BPFFS/one"
+	refused "attach program '$BPFFS/two' to 'lo': program $one (xdp_prog_simple) is attached in generic mode by link $link or $(link_id "$BPFFS/link2")" \
 		-n "$ns" lo "$BPFFS/two"
-	refused "$elsewhere" -n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
+	refused "$elsewhere" -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
 	has "$ns" lo "generic $one"
 	has "$other" lo "generic $one"
 	# With another program, it can.
-	xdp-attach -n "$ns" -l "$BPFFS/link2" lo "$BPFFS/two"
-	refused "attach program '$BPFFS/one' to 'lo': link $(link_id "$BPFFS/link2") holds program $two (xdp_prog_simple) in generic mode" \
+	xdp-attach -n "$ns" --link "$BPFFS/link2" lo "$BPFFS/two"
+	refused "attach program '$BPFFS/one' to 'lo': program $two (xdp_prog_simple) is attached in generic mode by link $(link_id "$BPFFS/link2")" \
 		-n "$ns" lo "$BPFFS/one"
 }
 
@@ -356,29 +357,29 @@ has() {
 	two_hosts ns peer
 	programs one two three
 	for mode in native generic; do
-		xdp-attach -n "$ns" -m $mode veth0 "$BPFFS/one"
+		xdp-attach -n "$ns" --mode $mode veth0 "$BPFFS/one"
 		third="program $one (xdp_prog_simple) is attached in $mode mode, not program"
 		refused "replace the XDP program of 'veth0': $third $two" \
 			-n "$ns" --expect "$BPFFS/two" veth0 "$BPFFS/three"
 		refused "replace the XDP program of 'veth0': $third $three" \
 			-n "$ns" --expect "$three" veth0 "$BPFFS/three"
-		refused "detach the XDP program of 'veth0': $third $two" -n "$ns" -d --expect "$BPFFS/two" veth0
+		refused "detach the XDP program of 'veth0': $third $two" -n "$ns" --detach --expect "$BPFFS/two" veth0
 		has "$ns" veth0 "$mode $one"
 
 		does "attached program $two to 'veth0' in $mode mode, in place of program $one" \
 			-n "$ns" --expect "$BPFFS/one" veth0 "$BPFFS/two"
 		has "$ns" veth0 "$mode $two"
 		does "attached program $three to 'veth0' in $mode mode, in place of program $two" \
-			-n "$ns" -e "$two" -m $mode veth0 "$BPFFS/three"
+			-n "$ns" --expect "$two" --mode $mode veth0 "$BPFFS/three"
 		has "$ns" veth0 "$mode $three"
 		# By itself: nothing changes, and nothing is wrong.
 		does "attached program $three to 'veth0' in $mode mode, in place of program $three" \
-			-n "$ns" -e "$three" veth0 "$BPFFS/three"
+			-n "$ns" --expect "$three" veth0 "$BPFFS/three"
 		has "$ns" veth0 "$mode $three"
-		does "detached program $three from 'veth0' in $mode mode" -n "$ns" -d -e "$three" veth0
+		does "detached program $three from 'veth0' in $mode mode" -n "$ns" --detach --expect "$three" veth0
 		has "$ns" veth0 ""
 	done
-	refused "replace the XDP program of 'veth0': there is none" \
+	refused "replace the XDP program of 'veth0': no program is attached" \
 		-n "$ns" --expect "$BPFFS/one" veth0 "$BPFFS/two"
 	has "$ns" veth0 ""
 }
@@ -387,14 +388,14 @@ has() {
 	requires root
 	two_hosts ns peer
 	programs one two
-	xdp-attach -n "$ns" -m generic veth0 "$BPFFS/one"
-	refused "replace the XDP program of 'veth0': program $one (xdp_prog_simple) is attached in generic mode, which replacing keeps" \
-		-n "$ns" -e "$BPFFS/one" -m native veth0 "$BPFFS/two"
+	xdp-attach -n "$ns" --mode generic veth0 "$BPFFS/one"
+	refused "replace the XDP program of 'veth0': program $one (xdp_prog_simple) is attached in generic mode, and replacing it keeps the mode" \
+		-n "$ns" --expect "$BPFFS/one" --mode native veth0 "$BPFFS/two"
 	has "$ns" veth0 "generic $one"
-	xdp-attach -n "$ns" -d veth0
-	xdp-attach -n "$ns" -l "$BPFFS/link" veth0 "$BPFFS/one"
-	refused "replace the program of link '$BPFFS/link': program $one (xdp_prog_simple) is attached in native mode, which replacing keeps" \
-		-n "$ns" -l "$BPFFS/link" -m generic veth0 "$BPFFS/two"
+	xdp-attach -n "$ns" --detach veth0
+	xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
+	refused "replace the program of link '$BPFFS/link': program $one (xdp_prog_simple) is attached in native mode, and replacing it keeps the mode" \
+		-n "$ns" --link "$BPFFS/link" --mode generic veth0 "$BPFFS/two"
 	has "$ns" veth0 "native $one"
 }
 
@@ -405,12 +406,12 @@ has() {
 	programs one two
 	bpftool map create "$BPFFS/map" type array key 4 value 4 entries 1 name hookset_test
 	xdp-attach -n "$ns" lo "$BPFFS/one"
-	refused "open program '$BPFFS/none': No such file or directory" -n "$ns" -e "$BPFFS/none" lo "$BPFFS/two"
-	refused "open program '$BPFFS/map': not a program" -n "$ns" -e "$BPFFS/map" lo "$BPFFS/two"
-	refused "open program 4294967295: No such file or directory" -n "$ns" -e 4294967295 lo "$BPFFS/two"
-	refused "open program '$BPFFS/none': No such file or directory" -n "$ns" -d -e "$BPFFS/none" lo
+	refused "open program '$BPFFS/none': No such file or directory" -n "$ns" --expect "$BPFFS/none" lo "$BPFFS/two"
+	refused "open program '$BPFFS/map': not a program" -n "$ns" --expect "$BPFFS/map" lo "$BPFFS/two"
+	refused "open program 4294967295: No such file or directory" -n "$ns" --expect 4294967295 lo "$BPFFS/two"
+	refused "open program '$BPFFS/none': No such file or directory" -n "$ns" --detach --expect "$BPFFS/none" lo
 	for number in 0 4294967296; do
-		misuse "--expect '$number' is not between 1 and 4294967295" -n "$ns" -e $number lo "$BPFFS/two"
+		misuse "--expect '$number' is not between 1 and 4294967295" -n "$ns" --expect $number lo "$BPFFS/two"
 	done
 	has "$ns" lo "generic $one"
 }
@@ -464,11 +465,11 @@ meanwhile() {
 	programs one two three
 	local ip=(in_ns "$ns" ip -force link set dev lo xdpgeneric pinned)
 	xdp-attach -n "$ns" lo "$BPFFS/one"
-	nth_call sendto "$SETLINK" -n "$ns" -e "$BPFFS/one" lo "$BPFFS/two"
+	nth_call sendto "$SETLINK" -n "$ns" --expect "$BPFFS/one" lo "$BPFFS/two"
 	"${ip[@]}" "$BPFFS/one"
 
 	# After the query, before the change.
-	meanwhile sendto $((NTH - 1)) "${ip[@]}" "$BPFFS/three" -- -n "$ns" -e "$BPFFS/one" lo "$BPFFS/two"
+	meanwhile sendto $((NTH - 1)) "${ip[@]}" "$BPFFS/three" -- -n "$ns" --expect "$BPFFS/one" lo "$BPFFS/two"
 	[[ $(cat "$OUT.err") == "xdp-attach: replace the XDP program of 'lo': File exists ("*"does not match expected"* ]]
 	has "$ns" lo "generic $three"
 }
@@ -481,10 +482,10 @@ meanwhile() {
 	for option in "" "--expect $BPFFS/one"; do
 		"${ip[@]}" "$BPFFS/one"
 		# shellcheck disable=SC2086 # an option and its argument
-		nth_call sendto "$SETLINK" -n "$ns" -d $option lo
+		nth_call sendto "$SETLINK" -n "$ns" --detach $option lo
 		"${ip[@]}" "$BPFFS/one"
 		# shellcheck disable=SC2086
-		meanwhile sendto $((NTH - 1)) "${ip[@]}" "$BPFFS/two" -- -n "$ns" -d $option lo
+		meanwhile sendto $((NTH - 1)) "${ip[@]}" "$BPFFS/two" -- -n "$ns" --detach $option lo
 		[[ $(cat "$OUT.err") == "xdp-attach: detach the XDP program of 'lo': File exists ("*"does not match expected"* ]]
 		has "$ns" lo "generic $two"
 	done
@@ -494,13 +495,13 @@ meanwhile() {
 	requires root cmd:strace
 	netns ns
 	programs one two three
-	xdp-attach -n "$ns" -l "$BPFFS/link" lo "$BPFFS/one"
-	nth_call bpf BPF_LINK_UPDATE -n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
-	xdp-attach -n "$ns" -l "$BPFFS/link" lo "$BPFFS/one"
+	xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/one"
+	nth_call bpf BPF_LINK_UPDATE -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
+	xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/one"
 
-	meanwhile bpf $((NTH - 1)) xdp-attach -n "$ns" -l "$BPFFS/link" lo "$BPFFS/three" -- \
-		-n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
-	[ "$(cat "$OUT.err")" = "xdp-attach: replace the program of link '$BPFFS/link': Operation not permitted (not permitted, or its program changed meanwhile)" ]
+	meanwhile bpf $((NTH - 1)) xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/three" -- \
+		-n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
+	[ "$(cat "$OUT.err")" = "xdp-attach: replace the program of link '$BPFFS/link': Operation not permitted (or the program of the link has changed)" ]
 	has "$ns" lo "generic $three"
 }
 
@@ -519,13 +520,13 @@ meanwhile() {
 	requires root cmd:strace
 	netns ns
 	programs one two
-	local attach=(xdp-attach -n "$ns" -m generic lo)
+	local attach=(xdp-attach -n "$ns" --mode generic lo)
 	"${attach[@]}" "$BPFFS/one"
-	nth_call sendto "$SETLINK" -n "$ns" -d lo
+	nth_call sendto "$SETLINK" -n "$ns" --detach lo
 	"${attach[@]}" "$BPFFS/one"
 
 	# After the change, before the last query.
-	meanwhile sendto "$NTH" "${attach[@]}" "$BPFFS/two" -- -n "$ns" -d lo
+	meanwhile sendto "$NTH" "${attach[@]}" "$BPFFS/two" -- -n "$ns" --detach lo
 	[ "$(cat "$OUT.err")" = "xdp-attach: detach the XDP program of 'lo': afterwards, program $two (xdp_prog_simple) is attached in generic mode" ]
 	has "$ns" lo "generic $two"
 }
@@ -537,7 +538,7 @@ meanwhile() {
 	programs one two
 	for mode in native generic; do
 		does "attached program $one to 'veth0' in $mode mode, by link LINK" \
-			-n "$ns" -m $mode --link "$BPFFS/link" veth0 "$BPFFS/one"
+			-n "$ns" --mode $mode --link "$BPFFS/link" veth0 "$BPFFS/one"
 		has "$ns" veth0 "$mode $one"
 		[ "$(stat -c %a:%u:%g "$BPFFS/link")" = 600:0:0 ]
 		link=$(link_id "$BPFFS/link")
@@ -560,21 +561,21 @@ meanwhile() {
 	requires root
 	netns ns
 	programs one two
-	xdp-attach -n "$ns" -l "$BPFFS/link" lo "$BPFFS/one"
+	xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/one"
 	refused "$what '$BPFFS/link': it holds program $one, not $two" \
-		-n "$ns" -l "$BPFFS/link" -e "$BPFFS/two" lo "$BPFFS/two"
+		-n "$ns" --link "$BPFFS/link" --expect "$BPFFS/two" lo "$BPFFS/two"
 	refused "$what '$BPFFS/link': it holds program $one, not $two" \
-		-n "$ns" -l "$BPFFS/link" -e "$two" lo "$BPFFS/two"
+		-n "$ns" --link "$BPFFS/link" --expect "$two" lo "$BPFFS/two"
 	has "$ns" lo "generic $one"
 	does "attached program $two to 'lo' in generic mode, in place of program $one, by link LINK" \
-		-n "$ns" -l "$BPFFS/link" -e "$one" lo "$BPFFS/two"
+		-n "$ns" --link "$BPFFS/link" --expect "$one" lo "$BPFFS/two"
 	has "$ns" lo "generic $two"
 
 	# What is expected of a link that is not there is not fulfilled.
 	rm "$BPFFS/link"
 	poll 5 has "$ns" lo ""
 	refused "open link '$BPFFS/link': No such file or directory" \
-		-n "$ns" -l "$BPFFS/link" -e "$two" lo "$BPFFS/two"
+		-n "$ns" --link "$BPFFS/link" --expect "$two" lo "$BPFFS/two"
 	has "$ns" lo ""
 }
 
@@ -585,25 +586,25 @@ meanwhile() {
 	programs one two
 	load_prog echo_dispatch
 	sk-lookup-attach -n "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/sk_lookup"
-	refused "open link '$BPFFS/one': not a link" -n "$ns" -l "$BPFFS/one" lo "$BPFFS/two"
-	refused "open link '$BPFFS': Is a directory" -n "$ns" -l "$BPFFS" lo "$BPFFS/two"
-	refused "open link '$BATS_TEST_TMPDIR': not on a bpffs" -n "$ns" -l "$BATS_TEST_TMPDIR" lo "$BPFFS/two"
+	refused "open link '$BPFFS/one': not a link" -n "$ns" --link "$BPFFS/one" lo "$BPFFS/two"
+	refused "open link '$BPFFS': Is a directory" -n "$ns" --link "$BPFFS" lo "$BPFFS/two"
+	refused "open link '$BATS_TEST_TMPDIR': not on a bpffs" -n "$ns" --link "$BATS_TEST_TMPDIR" lo "$BPFFS/two"
 	refused "$what '$BPFFS/sk_lookup': not the link of an XDP program" \
-		-n "$ns" -l "$BPFFS/sk_lookup" lo "$BPFFS/two"
+		-n "$ns" --link "$BPFFS/sk_lookup" lo "$BPFFS/two"
 
-	xdp-attach -n "$ns" -l "$BPFFS/link" veth0 "$BPFFS/one"
-	refused "$what '$BPFFS/link': it belongs to another device than 'lo'" \
-		-n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
+	xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
+	refused "$what '$BPFFS/link': it is attached to another device, not to 'lo'" \
+		-n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
 	has "$ns" veth0 "native $one"
 	# Nor is it tried where that device has the same program.
 	xdp-attach -n "$ns" lo "$BPFFS/one"
-	run -1 strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=bpf xdp-attach -n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
-	[[ $output == *"it belongs to another device than 'lo'" ]]
+	run -1 strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=bpf xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
+	[[ $output == *"it is attached to another device, not to 'lo'" ]]
 	grep -q BPF_OBJ_GET "$BATS_TEST_TMPDIR/trace"
 	run ! grep BPF_LINK_UPDATE "$BATS_TEST_TMPDIR/trace"
-	xdp-attach -n "$ns" -d lo
+	xdp-attach -n "$ns" --detach lo
 	ip -n "$ns" link del veth0
-	refused "$what '$BPFFS/link': its device is gone" -n "$ns" -l "$BPFFS/link" lo "$BPFFS/two"
+	refused "$what '$BPFFS/link': its device is gone" -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
 	has "$ns" lo ""
 }
 
@@ -613,18 +614,18 @@ meanwhile() {
 	netns ns
 	programs one
 	mkdir "$dir"
-	refused "pin '$BPFFS/': Is a directory" -n "$ns" -l "$BPFFS//" lo "$BPFFS/one" ||
-		refused "open link '$BPFFS//': Is a directory" -n "$ns" -l "$BPFFS//" lo "$BPFFS/one"
-	refused "pin '$dir/link': not on a bpffs" -n "$ns" -l "$dir/link" lo "$BPFFS/one"
+	refused "pin '$BPFFS/': Is a directory" -n "$ns" --link "$BPFFS//" lo "$BPFFS/one" ||
+		refused "open link '$BPFFS//': Is a directory" -n "$ns" --link "$BPFFS//" lo "$BPFFS/one"
+	refused "pin '$dir/link': not on a bpffs" -n "$ns" --link "$dir/link" lo "$BPFFS/one"
 	refused "pin '$BPFFS/none/link': No such file or directory (directory '$BPFFS/none')" \
-		-n "$ns" -l "$BPFFS/none/link" lo "$BPFFS/one"
+		-n "$ns" --link "$BPFFS/none/link" lo "$BPFFS/one"
 	refused "pin '$BPFFS/one/link': Not a directory (directory '$BPFFS/one')" \
-		-n "$ns" -l "$BPFFS/one/link" lo "$BPFFS/one"
+		-n "$ns" --link "$BPFFS/one/link" lo "$BPFFS/one"
 	refused "pin '$BPFFS/my.link': bpffs allows no dot in a name" \
-		-n "$ns" -l "$BPFFS/my.link" lo "$BPFFS/one"
+		-n "$ns" --link "$BPFFS/my.link" lo "$BPFFS/one"
 	has "$ns" lo ""
 	# Nor was it for a moment.
-	run -1 strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=bpf xdp-attach -n "$ns" -l "$dir/link" lo "$BPFFS/one"
+	run -1 strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=bpf xdp-attach -n "$ns" --link "$dir/link" lo "$BPFFS/one"
 	grep -q BPF_OBJ_GET "$BATS_TEST_TMPDIR/trace"
 	run ! grep BPF_LINK_CREATE "$BATS_TEST_TMPDIR/trace"
 	[ -z "$(ls -A "$dir")" ]
@@ -636,7 +637,7 @@ meanwhile() {
 	netns ns
 	programs one
 	mkdir "$BPFFS/dir"
-	nth_call bpf BPF_LINK_CREATE -n "$ns" -l "$BPFFS/dir/link" lo "$BPFFS/one"
+	nth_call bpf BPF_LINK_CREATE -n "$ns" --link "$BPFFS/dir/link" lo "$BPFFS/one"
 	rm "$BPFFS/dir/link"
 	poll 5 has "$ns" lo ""
 
@@ -645,13 +646,13 @@ meanwhile() {
 		has "$ns" lo "generic $one"
 		rmdir "$BPFFS/dir"
 	}
-	meanwhile bpf "$NTH" goes -- -n "$ns" -l "$BPFFS/dir/link" lo "$BPFFS/one"
+	meanwhile bpf "$NTH" goes -- -n "$ns" --link "$BPFFS/dir/link" lo "$BPFFS/one"
 	grep -q "^xdp-attach: pin '$BPFFS/dir/link': No such file or directory" "$OUT.err"
 	poll 5 has "$ns" lo ""
 
 	mkdir "$BPFFS/dir"
 	meanwhile bpf "$NTH" bpftool map create "$BPFFS/dir/link" type array key 4 value 4 entries 1 \
-		name hookset_taken -- -n "$ns" -l "$BPFFS/dir/link" lo "$BPFFS/one"
+		name hookset_taken -- -n "$ns" --link "$BPFFS/dir/link" lo "$BPFFS/one"
 	[ "$(cat "$OUT.err")" = "xdp-attach: pin '$BPFFS/dir/link': File exists" ]
 	run -0 bpftool map show pinned "$BPFFS/dir/link"
 	[[ $output == *"name hookset_taken"* ]]
@@ -668,7 +669,7 @@ meanwhile() {
 	has "$ns" veth0 "generic $one"
 	does "detached program $one from 'veth0' in generic mode" -n "$ns" --detach veth0
 	has "$ns" veth0 ""
-	refused "detach the XDP program of 'veth0': there is none" -n "$ns" --detach veth0
+	refused "detach the XDP program of 'veth0': no program is attached" -n "$ns" --detach veth0
 }
 
 @test "ip and bpftool today: they replace whatever is there. --expect does not" {
@@ -722,13 +723,13 @@ meanwhile() {
 	run -0 bpftool prog show pinned "$BPFFS/dispatcher"
 	[[ $output == *": xdp  name xdp_dispatcher "* ]]
 	id=$(prog_id "$BPFFS/dispatcher")
-	is="libxdp's dispatcher is attached as program $id in native mode: use xdp-loader"
+	is="program $id (xdp_dispatcher) is attached in native mode: it is libxdp's dispatcher, use xdp-loader"
 	in_ns "$ns" ip link set dev veth0 xdp pinned "$BPFFS/dispatcher"
 	refused "attach program '$BPFFS/one' to 'veth0': $is" -n "$ns" veth0 "$BPFFS/one"
-	refused "attach program '$BPFFS/one' to 'veth0': $is" -n "$ns" -l "$BPFFS/link" veth0 "$BPFFS/one"
-	refused "replace the XDP program of 'veth0': $is" -n "$ns" -e "$id" veth0 "$BPFFS/one"
-	refused "detach the XDP program of 'veth0': $is" -n "$ns" -d veth0
-	refused "detach the XDP program of 'veth0': $is" -n "$ns" -d -e "$id" veth0
+	refused "attach program '$BPFFS/one' to 'veth0': $is" -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
+	refused "replace the XDP program of 'veth0': $is" -n "$ns" --expect "$id" veth0 "$BPFFS/one"
+	refused "detach the XDP program of 'veth0': $is" -n "$ns" --detach veth0
+	refused "detach the XDP program of 'veth0': $is" -n "$ns" --detach --expect "$id" veth0
 	has "$ns" veth0 "native $id"
 
 	# Its name alone makes no dispatcher.
@@ -737,7 +738,7 @@ meanwhile() {
 	in_ns "$ns" ip -force link set dev veth0 xdp pinned "$BPFFS/named"
 	refused "attach program '$BPFFS/one' to 'veth0': program $id (xdp_dispatcher) is attached in native mode" \
 		-n "$ns" veth0 "$BPFFS/one"
-	does "detached program $id from 'veth0' in native mode" -n "$ns" -d veth0
+	does "detached program $id from 'veth0' in native mode" -n "$ns" --detach veth0
 }
 
 @test "xdp-attach: --json and --pretty" {
@@ -751,11 +752,11 @@ meanwhile() {
 		does "[{\"devname\":\"veth0\",\"ifindex\":$index,\"mode\":\"native\",\"id\":$one}]" \
 			-n "$ns" $option veth0 "$BPFFS/one"
 		does "[{\"devname\":\"veth0\",\"ifindex\":$index,\"mode\":\"native\",\"id\":$two,\"replaced\":$one}]" \
-			-n "$ns" $option -e "$one" veth0 "$BPFFS/two"
+			-n "$ns" $option --expect "$one" veth0 "$BPFFS/two"
 		does "[{\"devname\":\"veth0\",\"ifindex\":$index,\"mode\":\"native\",\"id\":$two}]" \
 			-n "$ns" $option --detach veth0
-		does "[{\"devname\":\"lo\",\"ifindex\":1,\"mode\":\"generic\",\"id\":$one,\"link_id\":LINK,\"pinned\":\"$BPFFS/link\",\"not_native\":\"the driver has no native mode\"}]" \
-			-n "$ns" $option -l "$BPFFS/link" lo "$BPFFS/one"
+		does "[{\"devname\":\"lo\",\"ifindex\":1,\"mode\":\"generic\",\"id\":$one,\"link_id\":LINK,\"pinned\":\"$BPFFS/link\",\"why_generic\":\"the driver has no native mode\"}]" \
+			-n "$ns" $option --link "$BPFFS/link" lo "$BPFFS/one"
 		rm "$BPFFS/link"
 		poll 5 has "$ns" lo ""
 	done
@@ -766,14 +767,14 @@ meanwhile() {
 		/usr/bin/python3 -c 'import json, sys
 assert json.loads(sys.argv[1]) == [{"devname": "veth0", "ifindex": int(sys.argv[2]), "mode": "native", "id": int(sys.argv[3])}]' \
 			"$output" "$index" "$one"
-		xdp-attach -n "$ns" -d veth0
+		xdp-attach -n "$ns" --detach veth0
 	done
 	# A name that is no UTF-8, which JSON has to be.
 	ip -n "$ns" link add $'v\xff' type veth
 	run -0 --separate-stderr xdp-attach -n "$ns" -j $'v\xff' "$BPFFS/one"
 	[[ $output == $'[{"devname":"v\xef\xbf\xbd",'* ]]
 	# Nothing is said of what failed.
-	refused "detach the XDP program of 'veth0': there is none" -n "$ns" -jd veth0
+	refused "detach the XDP program of 'veth0': no program is attached" -n "$ns" -j --detach veth0
 }
 
 # A stdout that fails, for the tool alone.
@@ -790,24 +791,24 @@ to_closed() { "$@" >&-; }
 	fails 1 "xdp-attach: $full$text)" to_full xdp-attach -n "$ns" veth0 "$BPFFS/one"
 	has "$ns" veth0 "native $one"
 	text="attached program $two to 'veth0' in native mode, in place of program $one"
-	fails 1 "xdp-attach: $closed$text)" to_closed xdp-attach -n "$ns" -e "$one" veth0 "$BPFFS/two"
+	fails 1 "xdp-attach: $closed$text)" to_closed xdp-attach -n "$ns" --expect "$one" veth0 "$BPFFS/two"
 	has "$ns" veth0 "native $two"
 	text="detached program $two from 'veth0' in native mode"
-	fails 1 "xdp-attach: $full$text)" to_full xdp-attach -n "$ns" -j -d veth0
+	fails 1 "xdp-attach: $full$text)" to_full xdp-attach -n "$ns" -j --detach veth0
 	has "$ns" veth0 ""
-	run -1 --separate-stderr to_closed xdp-attach -n "$ns" -l "$BPFFS/link" veth0 "$BPFFS/one"
+	run -1 --separate-stderr to_closed xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
 	text="attached program $one to 'veth0' in native mode, by link $(link_id "$BPFFS/link")"
 	[ "$stderr" = "xdp-attach: $closed$text)" ]
 	has "$ns" veth0 "native $one"
 	# What is not done is as ever.
-	fails 1 "xdp-attach: find device 'veth1': No such device" to_full xdp-attach -n "$ns" -d veth1
+	fails 1 "xdp-attach: find device 'veth1': No such device" to_full xdp-attach -n "$ns" --detach veth1
 }
 
-@test "xdp-attach: --verbose lets libbpf speak" {
+@test "xdp-attach: --verbose prints the log of libbpf" {
 	requires root
 	netns ns
 	programs one
-	run -1 --separate-stderr xdp-attach -v -n "$ns" -m native lo "$BPFFS/one"
+	run -1 --separate-stderr xdp-attach -v -n "$ns" --mode native lo "$BPFFS/one"
 	[[ ${stderr_lines[0]} == "libbpf: Kernel error message: "* ]]
 	[[ ${stderr_lines[1]} == "xdp-attach: attach program "* ]]
 	[ "${#stderr_lines[@]}" -eq 2 ]
@@ -829,7 +830,7 @@ to_closed() { "$@" >&-; }
 	has "$ns" veth0 ""
 	xdp-attach -n "$ns" veth0 "$BPFFS/one"
 	user "detach the XDP program of 'veth0': Operation not permitted (needs CAP_NET_ADMIN)" --detach veth0
-	user "open program $one: Operation not permitted (an id needs CAP_SYS_ADMIN)" -d --expect "$one" veth0
+	user "open program $one: Operation not permitted (an id needs CAP_SYS_ADMIN)" --detach --expect "$one" veth0
 	fails 1 "xdp-attach: enter network namespace '$ns': Operation not permitted" \
 		"${PLAIN[@]}" xdp-attach -n "$ns" veth0 "$BPFFS/two"
 	has "$ns" veth0 "native $one"
@@ -946,10 +947,10 @@ of_link() { xdp-attach -n "$server" --link "$BPFFS/link" --expect "$1" veth0 "$2
 	ip -n "$server" link set dev veth0 xdp off
 
 	for mode in native generic; do
-		under_flood expecting xdp-attach -n "$server" -m $mode
+		under_flood expecting xdp-attach -n "$server" --mode $mode
 		[ "$ESCAPED" -eq 0 ]
 		xdp-attach -n "$server" --detach veth0
-		under_flood of_link xdp-attach -n "$server" -m $mode -l "$BPFFS/link"
+		under_flood of_link xdp-attach -n "$server" --mode $mode --link "$BPFFS/link"
 		[ "$ESCAPED" -eq 0 ]
 	done
 }
@@ -1045,12 +1046,12 @@ killed_at_random() {
 	requires root cmd:strace
 	two_hosts ns peer
 	programs one
-	nth_call bpf BPF_OBJ_PIN -n "$ns" -l "$BPFFS/link" veth0 "$BPFFS/one"
+	nth_call bpf BPF_OBJ_PIN -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
 	rm "$BPFFS/link"
 	poll 5 has "$ns" veth0 ""
 	run -137 strace -qq -o "$BATS_TEST_TMPDIR/trace" -e trace=bpf \
 		-e "inject=bpf:error=EIO:signal=KILL:when=$NTH" \
-		xdp-attach -n "$ns" -l "$BPFFS/link" veth0 "$BPFFS/one"
+		xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
 	grep -q 'BPF_LINK_CREATE.* = [0-9]' "$BATS_TEST_TMPDIR/trace"
 	grep -q BPF_OBJ_PIN "$BATS_TEST_TMPDIR/trace"
 	[ ! -e "$BPFFS/link" ]

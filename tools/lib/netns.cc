@@ -49,9 +49,3 @@ void enter_netns(const std::string &which)
 	if (setns(open_netns(which).get(), CLONE_NEWNET))
 		fail(errno, "enter network namespace " + quote(which));
 }
-
-void enter_netns(const Fd &netns, const std::string &which)
-{
-	if (setns(netns.get(), CLONE_NEWNET))
-		fail(errno, "enter network namespace " + quote(which));
-}

@@ -12,5 +12,3 @@ Fd open_netns(const std::string &which);
 
 // Move this process into it. Empty: stay where it is.
 void enter_netns(const std::string &which);
-
-void enter_netns(const Fd &netns, const std::string &which);
