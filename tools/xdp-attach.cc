@@ -274,14 +274,13 @@ static __u32 prog_id(const Fd &prog)
 	return prog_info(prog).id;
 }
 
-// Did the driver refuse native mode? Other errors: another program is attached, the device is
-// gone, a right is missing.
+// Or else another program is attached, the device is gone, or a right is missing.
 static bool driver_refused(int err)
 {
 	return err != EBUSY && err != EEXIST && err != ENODEV && err != EPERM && err != ENOMEM;
 }
 
-// Attach where nothing is attached. Returns 0 or an errno, and with `by_link` the link.
+// Attach in this mode. Returns 0 or an errno, and with `by_link` the link.
 static int try_attach(const Interface &dev, const Fd &prog, const Mode &mode, bool by_link,
 		      Fd &link)
 {
@@ -332,9 +331,12 @@ static void check_mode(const Mode *mode, const Attachment &a, const std::string 
 		fail(what, describe(a) + ", and replacing it keeps the mode");
 }
 
-static void refuse_dispatcher(const Interface &dev, const std::vector<Attachment> &attached,
-			      const std::string &what)
+// Fail where there is nothing to replace or detach, or only xdp-loader should do it.
+static void check_attached(const Interface &dev, const std::vector<Attachment> &attached,
+			   const std::string &what)
 {
+	if (attached.empty())
+		fail(what, "no program is attached");
 	for (const Attachment &a : attached)
 		if (is_dispatcher(a))
 			fail(what, describe_attached(dev, attached));
@@ -354,8 +356,6 @@ static const Attachment &find_expected(const std::vector<Attachment> &attached, 
 {
 	__u32 id = prog_id(expected);
 
-	if (attached.empty())
-		fail(what, "no program is attached");
 	if (const Attachment *a = find_program(attached, id))
 		return *a;
 	fail(what, describe_attached(dev, attached) + ", not program " + std::to_string(id));
@@ -366,13 +366,12 @@ static Result replace(const Interface &dev, const Fd &prog, const Fd &expected, 
 	std::string what = "replace the XDP program of " + quote(dev.name);
 	std::vector<Attachment> attached = find_attached(dev);
 
-	refuse_dispatcher(dev, attached, what);
+	check_attached(dev, attached, what);
 	const Attachment &old = find_expected(attached, expected, dev, what);
 	check_mode(mode, old, what);
 	// The kernel compares again, at the moment of the change.
 	if (int err = set_program(dev, prog.get(), old.mode->flag, expected)) {
-		std::string reason =
-			cause(err, false); // before is_by_link() asks for something else
+		std::string reason = cause(err, false); // is_by_link() clears it
 		if (err == EBUSY && is_by_link(dev, old))
 			fail(what, describe_attached(dev, attached) +
 					   ": to replace it, give the link's pin with --link");
@@ -428,9 +427,7 @@ static std::vector<Result> detach(const Interface &dev, const Fd &expected)
 	std::vector<Attachment> attached = find_attached(dev);
 	std::vector<Result> results;
 
-	if (attached.empty())
-		fail(what, "no program is attached");
-	refuse_dispatcher(dev, attached, what);
+	check_attached(dev, attached, what);
 	__u32 only = expected ? find_expected(attached, expected, dev, what).id : 0;
 	for (const Attachment &a : attached)
 		if ((!only || a.id == only) && is_by_link(dev, a))
