@@ -966,7 +966,7 @@ state() {
 		}
 		link=${BASH_REMATCH[1]}
 	fi
-	echo "$(hook "$ns" veth0), link $link"
+	echo "$(attached "$ns" veth0), link $link"
 }
 
 # settled: it is one or the other. What is attached by a link goes a moment after its end.
