@@ -39,7 +39,7 @@ Btf load_btf_id(__u32 id)
 	return Btf(btf);
 }
 
-static std::string_view name_of(const struct btf *btf, __u32 offset)
+std::string_view name_of(const struct btf *btf, __u32 offset)
 {
 	const char *name = btf__name_by_offset(btf, offset);
 

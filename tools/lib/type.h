@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -68,6 +69,9 @@ bool is_lpm_key(const Type &type);
 // A union of which no member says every byte, so that its bytes are printed. Its count is more
 // than 1 where it has fields at all.
 bool is_shown_as_bytes(const Type &type);
+
+// The name at this offset in the BTF; empty where the BTF is damaged.
+std::string_view name_of(const struct btf *btf, __u32 offset);
 
 // BTF of an object file (ELF, or raw BTF), or of the kernel's object with this id.
 Btf load_btf_file(const std::string &path);
