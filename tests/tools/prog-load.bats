@@ -80,8 +80,8 @@ if not eval(sys.argv[2]):
 	misuse "invalid option -- 'x'" -x obj.o pin
 	misuse "option requires an argument -- 't'" obj.o pin -t
 	misuse "--type is empty" --type= obj.o pin
-	misuse "TYPE 'nothing' is none that libbpf knows" --type nothing obj.o pin
-	misuse "TYPE '.text' is none that libbpf knows" -t .text obj.o pin
+	misuse "unknown TYPE 'nothing' (expected a section name that libbpf knows: xdp, tc, ...)" --type nothing obj.o pin
+	misuse "unknown TYPE '.text' (expected a section name that libbpf knows: xdp, tc, ...)" -t .text obj.o pin
 	misuse "--section is empty" -s "" obj.o pin
 	misuse "--program is empty" --program "" obj.o pin
 	misuse "--maps is empty" --maps "" obj.o pin
@@ -131,7 +131,7 @@ if not eval(sys.argv[2]):
 	object bare text -g0 -DBARE
 	silent -P count "$obj" "$BPFFS/prog"
 	[ "$(verdict "$BPFFS/prog")" = 2 ]
-	refused "set 'verdict': '$obj' has no BTF: build it with -g" \
+	refused "set 'verdict': the object has no BTF: build it with -g" \
 		-P count --set verdict=1 "$obj" "$BPFFS/other"
 	pins_are "$BPFFS" prog
 }
@@ -147,7 +147,7 @@ if not eval(sys.argv[2]):
 	[ "$(verdict "$BPFFS/count")" = 2 ]
 	silent --section .text --program count "$beside" "$BPFFS/count2"
 	[ "$(verdict "$BPFFS/count2")" = 2 ]
-	refused "load from '$beside': several programs: give --program or --section: 'answer' in section '.text', 'count' in section '.text'" \
+	refused "load from '$beside': several programs: choose one by --program or --section: 'answer' in section '.text', 'count' in section '.text'" \
 		--section .text "$beside" "$BPFFS/none"
 	# The file itself stays as it is.
 	object again text -DBESIDE
@@ -175,7 +175,7 @@ if not eval(sys.argv[2]):
 	type socket_filter --type=socket "$BATS_FILE_TMPDIR/section.o"
 	type xdp -t xdp -s prog "$BATS_FILE_TMPDIR/section.o"
 	type sk_lookup "$HOOKSET_BUILD/echo_dispatch.bpf.o"
-	refused "load program 'refused' of '$BATS_FILE_TMPDIR/section.o': its section 'prog' names no program type: give it by --type" \
+	refused "load program 'refused' of '$BATS_FILE_TMPDIR/section.o': its section 'prog' names no program type: use --type" \
 		"$BATS_FILE_TMPDIR/section.o" "$BPFFS/none"
 	# A wrong one is the verifier's to find: an sk_lookup has no such context.
 	run -1 --separate-stderr prog-load -t sk_lookup "$HOOKSET_BUILD/xdp_drop.bpf.o" "$BPFFS/none"
@@ -187,12 +187,12 @@ if not eval(sys.argv[2]):
 	local obj=$BATS_FILE_TMPDIR/several.o all
 	requires root
 	all="'refused' in section 'xdp', 'another' in section 'tc', 'third' in section 'xdp'"
-	refused "load from '$obj': several programs: give --program or --section: $all" "$obj" "$BPFFS/pin"
-	refused "load from '$obj': several programs: give --program or --section: 'refused' in section 'xdp', 'third' in section 'xdp'" \
+	refused "load from '$obj': several programs: choose one by --program or --section: $all" "$obj" "$BPFFS/pin"
+	refused "load from '$obj': several programs: choose one by --program or --section: 'refused' in section 'xdp', 'third' in section 'xdp'" \
 		-s xdp "$obj" "$BPFFS/pin"
-	refused "load from '$obj': there is no such program; there is $all" -P nothing "$obj" "$BPFFS/pin"
-	refused "load from '$obj': there is no such program; there is $all" -s nothing "$obj" "$BPFFS/pin"
-	refused "load from '$obj': there is no such program; there is $all" \
+	refused "load from '$obj': no such program (the object has: $all)" -P nothing "$obj" "$BPFFS/pin"
+	refused "load from '$obj': no such program (the object has: $all)" -s nothing "$obj" "$BPFFS/pin"
+	refused "load from '$obj': no such program (the object has: $all)" \
 		-s tc -P third "$obj" "$BPFFS/pin"
 	pins_are "$BPFFS"
 	silent --section tc "$obj" "$BPFFS/by_section"
@@ -266,18 +266,18 @@ if not eval(sys.argv[2]):
 	unset_() {
 		refused "set '${2%%=*}': $1" --set "$2" "${3:-$obj}" "$BPFFS/pin"
 	}
-	unset_ "no such variable in '$drop'; there is 'drop_port'" drop_prot=1 "$drop"
-	unset_ "no such variable in '$HOOKSET_BUILD/xdp_pass.bpf.o', nor any other" x=1 \
+	unset_ "no such variable (the object has: 'drop_port')" drop_prot=1 "$drop"
+	unset_ "no such variable (the object has none)" x=1 \
 		"$HOOKSET_BUILD/xdp_pass.bpf.o"
 	unset_ "'65536' is above 65535" drop_port=65536 "$drop"
 	unset_ "it has no member 'port'" rules.port=1
 	unset_ "it has no member 'prot'" 'rules[0].prot=1'
-	unset_ "'[0]' names no element of an array" 'u8[0]=1'
-	unset_ "'3' is no index of its 3 elements" 'list[3]=1'
-	unset_ "'-1' is no index of its 3 elements" 'list[-1]=1'
-	unset_ "'' is no index of its 3 elements" 'list[]=1'
-	unset_ "'4294967296' is no index of its 3 elements" 'list[4294967296]=1'
-	unset_ "'[1' names no element of an array" 'list[1=1'
+	unset_ "it has no element '[0]'" 'u8[0]=1'
+	unset_ "index '3' is out of range (0-2)" 'list[3]=1'
+	unset_ "index '-1' is out of range (0-2)" 'list[-1]=1'
+	unset_ "index '' is out of range (0-2)" 'list[]=1'
+	unset_ "index '4294967296' is out of range (0-2)" 'list[4294967296]=1'
+	unset_ "'[1' has no ']'" 'list[1=1'
 	unset_ "it has no member ''" 'list[1].=1'
 	unset_ "it has no member ''" 'target.=1'
 	unset_ "it has no member 'v5'" 'target.v5=1'
@@ -295,7 +295,7 @@ if not eval(sys.argv[2]):
 	local obj=$BATS_FILE_TMPDIR/knobs.o
 	requires root
 	run -0 --separate-stderr prog-load --set folded=8 "$obj" "$BPFFS/pin"
-	[ "$stderr" = "prog-load: warning: set 'folded': it is const, but not volatile: the compiler may have used its value already" ]
+	[ "$stderr" = "prog-load: warning: set 'folded': it is const but not volatile: the compiler may have used the old value already" ]
 	is "$BPFFS/pin" 'v["folded"] == 8'
 }
 
@@ -509,7 +509,7 @@ wide_objects() {
 	}
 	silent --maps "$BPFFS/dir" -P start "$tail" "$BPFFS/prog"
 	[ "$(verdict "$BPFFS/prog")" = 3 ]
-	fails 0 "prog-load: warning: map 'jumps' of '$tail' is not pinned: the kernel empties a prog_array that is in nobody's hand; --maps pins it" \
+	fails 0 "prog-load: warning: map 'jumps' is not pinned: the kernel empties a prog_array that has no pin and is not open (--maps pins it)" \
 		prog-load -P start "$tail" "$BPFFS/alone"
 	poll 10 falls_through "$BPFFS/alone"
 	[ "$(verdict "$BPFFS/prog")" = 3 ]
@@ -773,20 +773,20 @@ verifier_log() {
 	echo 'int x;' >"$obj"
 	bad "not an object file"
 	echo 'int x;' | gcc -xc -c - -o "$obj"
-	bad "not for BPF: build it with clang -target bpf -c"
-	bad "not for BPF: build it with clang -target bpf -c" "$HOOKSET_BUILD/prog-load"
+	bad "not a BPF object: build it with clang -target bpf -c"
+	bad "not a BPF object: build it with clang -target bpf -c" "$HOOKSET_BUILD/prog-load"
 	echo 'int x;' | clang -xc -target bpfeb -c - -o "$obj"
-	bad "not for BPF on this machine: build it with clang -target bpf"
+	bad "not a BPF object for this machine: build it with clang -target bpf -c"
 	echo 'int x;' | clang -xc -target bpf -c - -o "$obj"
-	refused "load from '$obj': there is no program in it: no function that is not static" \
+	refused "load from '$obj': the object has no program: it has no global function" \
 		"$obj" "$BPFFS/pin"
 	llvm-strip -o "$obj" "$HOOKSET_BUILD/xdp_drop.o"
-	refused "load from '$obj': it has no symbols: llvm-strip -g leaves them" "$obj" "$BPFFS/pin"
+	refused "load from '$obj': the object has no symbols: llvm-strip -g keeps them" "$obj" "$BPFFS/pin"
 	object legacy refused -DLEGACY
-	bad "its maps are SEC(\"maps\"), which libbpf 1.0 and later do not load: define them in SEC(\".maps\")" \
+	bad "its maps are in SEC(\"maps\"), which libbpf 1.0 and later do not load: define them in SEC(\".maps\")" \
 		"$BATS_FILE_TMPDIR/legacy.o"
 	object no_btf shared -g0
-	bad "it has no BTF, which its maps need: build it with -g" "$BATS_FILE_TMPDIR/no_btf.o"
+	bad "its maps need BTF, and it has none: build it with -g" "$BATS_FILE_TMPDIR/no_btf.o"
 	pins_are "$BPFFS"
 }
 
@@ -864,7 +864,7 @@ verifier_log() {
 	requires root
 	chmod 777 "$BPFFS"
 	chmod 755 "$BATS_FILE_TMPDIR"
-	fails 1 "prog-load: load program 'another' of '$BATS_FILE_TMPDIR/several.o': Operation not permitted (needs CAP_BPF and, for its type, CAP_NET_ADMIN or CAP_PERFMON; before Linux 5.11 also memory to lock: ulimit -l)" \
+	fails 1 "prog-load: load program 'another' of '$BATS_FILE_TMPDIR/several.o': Operation not permitted (needs CAP_BPF and, depending on its type, CAP_NET_ADMIN or CAP_PERFMON; before Linux 5.11 also enough memory to lock: ulimit -l)" \
 		as_user prog-load -s tc "$BATS_FILE_TMPDIR/several.o" "$BPFFS/pin"
 	cp "$BATS_FILE_TMPDIR/several.o" "$BATS_TEST_TMPDIR/secret.o"
 	chmod 600 "$BATS_TEST_TMPDIR/secret.o"
@@ -881,8 +881,8 @@ verifier_log() {
 	fails 0 "" with_cap_bpf prog-load --maps "$BPFFS/dir" "$obj" "$BPFFS/one"
 	run -0 --separate-stderr with_cap_bpf prog-load --maps "$BPFFS/dir" "$obj" "$BPFFS/two"
 	diff <(echo "$stderr") - <<-EOF
-		prog-load: warning: compare the BTF of map '$BPFFS/dir/shared': Operation not permitted (needs CAP_SYS_ADMIN)
-		prog-load: warning: compare the BTF of map '$BPFFS/dir/another': Operation not permitted (needs CAP_SYS_ADMIN)
+		prog-load: warning: types of map '$BPFFS/dir/shared' are not compared: Operation not permitted (its BTF needs CAP_SYS_ADMIN)
+		prog-load: warning: types of map '$BPFFS/dir/another' are not compared: Operation not permitted (its BTF needs CAP_SYS_ADMIN)
 	EOF
 	[ "$(comm -12 <(map_ids "$BPFFS/one") <(map_ids "$BPFFS/two") | wc -l)" -eq 2 ]
 }
