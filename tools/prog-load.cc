@@ -55,21 +55,22 @@ struct Options {
 static void usage()
 {
 	fputs("Usage: prog-load [OPTIONS] OBJ PIN\n"
-	      "Load one program of the object file OBJ, and pin it at PIN. One that has no\n"
-	      "section of its own, and so is in .text, is of type xdp unless --type says other.\n"
+	      "Load one program of the object file OBJ and pin it at PIN. A program in .text,\n"
+	      "without a section of its own, has the type xdp unless --type is given.\n"
 	      "\n"
-	      "  -t, --type=TYPE           load it as if it were SEC(\"TYPE\"): xdp, tc, ...\n"
-	      "  -s, --section=SECTION     the program in this section\n"
-	      "  -P, --program=NAME        the program of this name\n"
-	      "  -D, --set=VAR=VALUE       set a global variable before loading; VAR[N] and\n"
-	      "                            VAR.MEMBER are a part of one; can be repeated\n"
-	      "  -M, --maps=DIR            use the maps that are pinned in DIR by their names,\n"
-	      "                            where they are the same; pin the others there\n"
-	      "  -m, --mode=MODE           mode of what is pinned, octal (default: 0600)\n"
-	      "  -o, --owner=USER[:GROUP]  owner of what is pinned (default: who runs this)\n"
+	      "      --type=TYPE           load the program as SEC(\"TYPE\"): xdp, tc, ...\n"
+	      "      --section=SECTION     load the program in this section\n"
+	      "      --program=NAME        load the program of this name\n"
+	      "      --set=VAR=VALUE       set a global variable before loading; VAR[N] and\n"
+	      "                            VAR.MEMBER set a part of it; can be repeated\n"
+	      "      --maps=DIR            use the maps that are pinned in DIR under their\n"
+	      "                            names, and pin the others there; a pinned map that\n"
+	      "                            differs from the object's is an error\n"
+	      "  -m, --mode=MODE           mode of the new pins, octal (default: 0600)\n"
+	      "  -o, --owner=USER[:GROUP]  owner of the new pins (default: the caller)\n"
 	      "  -r, --replace             replace the program pinned at PIN, atomically\n"
-	      "  -v, --verbose             say what was done, and all that the verifier says;\n"
-	      "                            let libbpf speak\n"
+	      "  -v, --verbose             print what was loaded and pinned, libbpf's log, and\n"
+	      "                            the whole log of the verifier after a rejection\n"
 	      "  -h, --help                print this and exit\n"
 	      "  -V, --version             print the version and exit\n",
 	      stdout);
@@ -96,15 +97,17 @@ static std::string parse_type(const std::string &text)
 	return text;
 }
 
+enum { OptType = 256, OptSection, OptProgram, OptSet, OptMaps }; // without a short form
+
 // Returns false where --help or --version has been answered.
 static bool parse(int argc, char **argv, Options &o)
 {
 	static const struct option options[] = {
-		{"type", required_argument, nullptr, 't'},
-		{"section", required_argument, nullptr, 's'},
-		{"program", required_argument, nullptr, 'P'},
-		{"set", required_argument, nullptr, 'D'},
-		{"maps", required_argument, nullptr, 'M'},
+		{"type", required_argument, nullptr, OptType},
+		{"section", required_argument, nullptr, OptSection},
+		{"program", required_argument, nullptr, OptProgram},
+		{"set", required_argument, nullptr, OptSet},
+		{"maps", required_argument, nullptr, OptMaps},
 		{"mode", required_argument, nullptr, 'm'},
 		{"owner", required_argument, nullptr, 'o'},
 		{"replace", no_argument, nullptr, 'r'},
@@ -115,21 +118,21 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "t:s:P:D:M:m:o:rvhV", options, nullptr)) != -1) {
+	while ((c = getopt_long(argc, argv, "m:o:rvhV", options, nullptr)) != -1) {
 		switch (c) {
-		case 't':
+		case OptType:
 			o.type = parse_type(optarg);
 			break;
-		case 's':
+		case OptSection:
 			o.section = require_nonempty(optarg, "--section");
 			break;
-		case 'P':
+		case OptProgram:
 			o.program = require_nonempty(optarg, "--program");
 			break;
-		case 'D':
+		case OptSet:
 			o.settings.push_back(parse_setting(optarg));
 			break;
-		case 'M':
+		case OptMaps:
 			o.maps = require_nonempty(optarg, "--maps");
 			break;
 		case 'm':

@@ -73,20 +73,24 @@ if not eval(sys.argv[2]):
 
 # bats test_tags=kernel-free
 @test "prog-load: wrong usage" {
+	local option
 	misuse "OBJ and PIN are missing"
 	misuse "PIN is missing" obj.o
 	misuse "too many arguments: 'more'" obj.o pin more
 	misuse "unrecognized option '--nothing'" --nothing obj.o pin
 	misuse "invalid option -- 'x'" -x obj.o pin
-	misuse "option requires an argument -- 't'" obj.o pin -t
+	for option in t s P D M; do
+		misuse "invalid option -- '$option'" "-$option" x obj.o pin
+	done
+	misuse "option '--type' requires an argument" obj.o pin --type
 	misuse "--type is empty" --type= obj.o pin
 	misuse "unknown TYPE 'nothing' (expected a section name that libbpf knows: xdp, tc, ...)" --type nothing obj.o pin
-	misuse "unknown TYPE '.text' (expected a section name that libbpf knows: xdp, tc, ...)" -t .text obj.o pin
-	misuse "--section is empty" -s "" obj.o pin
+	misuse "unknown TYPE '.text' (expected a section name that libbpf knows: xdp, tc, ...)" --type .text obj.o pin
+	misuse "--section is empty" --section "" obj.o pin
 	misuse "--program is empty" --program "" obj.o pin
 	misuse "--maps is empty" --maps "" obj.o pin
 	misuse "--set 'drop_port' is not VAR=VALUE" --set drop_port obj.o pin
-	misuse "--set '' is not VAR=VALUE" -D "" obj.o pin
+	misuse "--set '' is not VAR=VALUE" --set "" obj.o pin
 	misuse "--set '=9090' is not VAR=VALUE" --set =9090 obj.o pin
 	misuse "MODE '9' is not an octal mode" -m 9 obj.o pin
 	misuse "no user is called 'nobody-at-all'" -o nobody-at-all obj.o pin
@@ -114,7 +118,7 @@ if not eval(sys.argv[2]):
 
 @test ".text: with a map, a variable, subprograms, debug information and CO-RE" {
 	requires root
-	silent -P count --set verdict=3 --maps "$BPFFS/maps" "$BATS_FILE_TMPDIR/text.o" "$BPFFS/prog"
+	silent --program count --set verdict=3 --maps "$BPFFS/maps" "$BATS_FILE_TMPDIR/text.o" "$BPFFS/prog"
 	[ "$(field prog "$BPFFS/prog" type)" = xdp ]
 	[ "$(field prog "$BPFFS/prog" name)" = count ]
 	[ "$(verdict "$BPFFS/prog")" = 3 ]
@@ -129,10 +133,10 @@ if not eval(sys.argv[2]):
 	local obj=$BATS_FILE_TMPDIR/bare.o
 	requires root
 	object bare text -g0 -DBARE
-	silent -P count "$obj" "$BPFFS/prog"
+	silent --program count "$obj" "$BPFFS/prog"
 	[ "$(verdict "$BPFFS/prog")" = 2 ]
 	refused "set 'verdict': the object has no BTF: build it with -g" \
-		-P count --set verdict=1 "$obj" "$BPFFS/other"
+		--program count --set verdict=1 "$obj" "$BPFFS/other"
 	pins_are "$BPFFS" prog
 }
 
@@ -170,15 +174,15 @@ if not eval(sys.argv[2]):
 	type xdp --type xdp "$text"
 	type sched_cls "$BATS_FILE_TMPDIR/optional.o"
 	type sched_cls --section tc "$BATS_FILE_TMPDIR/optional.o"
-	type xdp -t xdp "$BATS_FILE_TMPDIR/optional.o"
-	type sched_cls -t tc -P count "$BATS_FILE_TMPDIR/text.o"
+	type xdp --type xdp "$BATS_FILE_TMPDIR/optional.o"
+	type sched_cls --type tc --program count "$BATS_FILE_TMPDIR/text.o"
 	type socket_filter --type=socket "$BATS_FILE_TMPDIR/section.o"
-	type xdp -t xdp -s prog "$BATS_FILE_TMPDIR/section.o"
+	type xdp --type xdp --section prog "$BATS_FILE_TMPDIR/section.o"
 	type sk_lookup "$HOOKSET_BUILD/echo_dispatch.bpf.o"
 	refused "load program 'refused' of '$BATS_FILE_TMPDIR/section.o': its section 'prog' names no program type: use --type" \
 		"$BATS_FILE_TMPDIR/section.o" "$BPFFS/none"
 	# A wrong one is the verifier's to find: an sk_lookup has no such context.
-	run -1 --separate-stderr prog-load -t sk_lookup "$HOOKSET_BUILD/xdp_drop.bpf.o" "$BPFFS/none"
+	run -1 --separate-stderr prog-load --type sk_lookup "$HOOKSET_BUILD/xdp_drop.bpf.o" "$BPFFS/none"
 	[[ $stderr == "prog-load: load program 'xdp_drop' of '$HOOKSET_BUILD/xdp_drop.bpf.o': rejected by the verifier"$'\n'* ]]
 	pins_are "$BPFFS" prog
 }
@@ -189,14 +193,14 @@ if not eval(sys.argv[2]):
 	all="'refused' in section 'xdp', 'another' in section 'tc', 'third' in section 'xdp'"
 	refused "load from '$obj': several programs: choose one by --program or --section: $all" "$obj" "$BPFFS/pin"
 	refused "load from '$obj': several programs: choose one by --program or --section: 'refused' in section 'xdp', 'third' in section 'xdp'" \
-		-s xdp "$obj" "$BPFFS/pin"
-	refused "load from '$obj': no such program (the object has: $all)" -P nothing "$obj" "$BPFFS/pin"
-	refused "load from '$obj': no such program (the object has: $all)" -s nothing "$obj" "$BPFFS/pin"
+		--section xdp "$obj" "$BPFFS/pin"
+	refused "load from '$obj': no such program (the object has: $all)" --program nothing "$obj" "$BPFFS/pin"
+	refused "load from '$obj': no such program (the object has: $all)" --section nothing "$obj" "$BPFFS/pin"
 	refused "load from '$obj': no such program (the object has: $all)" \
-		-s tc -P third "$obj" "$BPFFS/pin"
+		--section tc --program third "$obj" "$BPFFS/pin"
 	pins_are "$BPFFS"
 	silent --section tc "$obj" "$BPFFS/by_section"
-	silent -s xdp -P third "$obj" "$BPFFS/by_both"
+	silent --section xdp --program third "$obj" "$BPFFS/by_both"
 	silent --program refused "$obj" "$BPFFS/by_name"
 	[ "$(field prog "$BPFFS/by_section" name)" = another ]
 	[ "$(verdict "$BPFFS/by_both")" = 1 ]
@@ -253,8 +257,8 @@ if not eval(sys.argv[2]):
 		in_data=77         v["in_data"] == 77
 		in_bss=78          v["in_bss"] == 78
 	EOF
-	silent -r -D 'list=[7 8 9]' -D 'rules[0]={addr=192.0.2.1 port=7 mac=02:00:00:00:00:02 nested={limit=3}}' \
-		-D u8=7 -D u8=8 -D 'list[2]=10' "$obj" "$pin"
+	silent -r --set 'list=[7 8 9]' --set 'rules[0]={addr=192.0.2.1 port=7 mac=02:00:00:00:00:02 nested={limit=3}}' \
+		--set u8=7 --set u8=8 --set 'list[2]=10' "$obj" "$pin"
 	is "$pin" 'v["list"] == [7, 8, 10] and v["u8"] == 8'
 	is "$pin" 'v["rules"][0] == {"addr": aton("192.0.2.1"), "port": htons(7), "mac": [2, 0, 0, 0, 0, 2], "nested": {"limit": 3}}'
 }
@@ -323,7 +327,7 @@ if not eval(sys.argv[2]):
 	[ "$(verdict "$BPFFS/one")" = 2 ]
 	[ "$(count "$dir/shared" 0)" = 6 ]
 
-	silent -M "$dir///" --set verdict=1 "$obj" "$BPFFS/two"
+	silent --maps "$dir///" --set verdict=1 "$obj" "$BPFFS/two"
 	[ "$(verdict "$BPFFS/two")" = 1 ]
 	[ "$(count "$dir/shared" 0)" = 7 ]
 	[ "$(field map "$dir/another" id)" = "$id" ]
@@ -333,7 +337,7 @@ if not eval(sys.argv[2]):
 
 	# One of the two is gone: it is made anew.
 	rm "$dir/another"
-	silent -M "$dir" "$obj" "$BPFFS/three"
+	silent --maps "$dir" "$obj" "$BPFFS/three"
 	[ "$(field map "$dir/another" id)" != "$id" ]
 	[ "$(verdict "$BPFFS/three")" = 2 ]
 	[ "$(count "$dir/shared" 0)" = 9 ]
@@ -379,23 +383,23 @@ if not eval(sys.argv[2]):
 	silent --maps "$dir" "$BATS_FILE_TMPDIR/enum.o" "$BPFFS/prog"
 	object enum2 shared "$same" -DENUMERATOR=MIDDLE
 	refused "reuse map '$dir/shared': value type struct counters differs in 'level'" \
-		-M "$dir" "$BATS_FILE_TMPDIR/enum2.o" "$BPFFS/pin"
+		--maps "$dir" "$BATS_FILE_TMPDIR/enum2.o" "$BPFFS/pin"
 	object bits shared '-DMEMBERS=enum level level[2]; __u32 low : 3, high : 5; __u32 more;'
 	refused "reuse map '$dir/shared': value type struct counters differs in 'low'" \
-		-M "$dir" "$BATS_FILE_TMPDIR/bits.o" "$BPFFS/pin"
+		--maps "$dir" "$BATS_FILE_TMPDIR/bits.o" "$BPFFS/pin"
 	object order shared '-DMEMBERS=enum level level[2]; __u32 low : 4, high : 3; __u32 more;'
 	refused "reuse map '$dir/shared': value type struct counters differs in 'high'" \
-		-M "$dir" "$BATS_FILE_TMPDIR/order.o" "$BPFFS/pin"
+		--maps "$dir" "$BATS_FILE_TMPDIR/order.o" "$BPFFS/pin"
 	object more shared '-DMEMBERS=enum level level[1]; __u32 low : 4, high : 4; __u32 more[2];'
 	refused "reuse map '$dir/shared': value type struct counters differs in 'level'" \
-		-M "$dir" "$BATS_FILE_TMPDIR/more.o" "$BPFFS/pin"
+		--maps "$dir" "$BATS_FILE_TMPDIR/more.o" "$BPFFS/pin"
 	pins_are "$BPFFS" dir prog
 
 	object renamed shared -Dcounters=other "$same" '-DKEY=unsigned int'
-	silent -M "$dir" "$BATS_FILE_TMPDIR/renamed.o" "$BPFFS/renamed"
+	silent --maps "$dir" "$BATS_FILE_TMPDIR/renamed.o" "$BPFFS/renamed"
 	# A map without types has none to compare.
 	object sizes shared "$same" -DSIZES
-	silent -M "$dir" "$BATS_FILE_TMPDIR/sizes.o" "$BPFFS/sizes"
+	silent --maps "$dir" "$BATS_FILE_TMPDIR/sizes.o" "$BPFFS/sizes"
 	[ "$(comm -12 <(map_ids "$BPFFS/sizes") <(map_ids "$BPFFS/renamed") | wc -l)" -eq 2 ]
 }
 
@@ -407,13 +411,13 @@ if not eval(sys.argv[2]):
 	silent --maps "$dir" "$BATS_FILE_TMPDIR/double.o" "$BPFFS/one"
 	silent --maps "$dir" "$BATS_FILE_TMPDIR/double.o" "$BPFFS/two"
 	refused "reuse map '$dir/shared': value type struct counters differs in 'u.real'" \
-		-M "$dir" "$BATS_FILE_TMPDIR/float.o" "$BPFFS/pin"
+		--maps "$dir" "$BATS_FILE_TMPDIR/float.o" "$BPFFS/pin"
 	# What libbpf makes of it for kernels before 5.13.
 	object bytes shared '-DMEMBERS=union { struct { int : 32, : 32; } real; __u64 bits; } u; __u64 more;'
 	silent --maps "$BPFFS/old" "$BATS_FILE_TMPDIR/bytes.o" "$BPFFS/three"
 	silent --maps "$BPFFS/old" "$BATS_FILE_TMPDIR/double.o" "$BPFFS/four"
 	refused "reuse map '$BPFFS/old/shared': value type struct counters differs in 'u.real'" \
-		-M "$BPFFS/old" "$BATS_FILE_TMPDIR/float.o" "$BPFFS/pin"
+		--maps "$BPFFS/old" "$BATS_FILE_TMPDIR/float.o" "$BPFFS/pin"
 }
 
 # Debian 12's clang would cut their values short.
@@ -434,7 +438,7 @@ wide_objects() {
 	silent --maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/wide.o" "$BPFFS/two"
 	for other in value name more; do
 		refused "reuse map '$BPFFS/dir/shared': value type struct counters differs in 'wide'" \
-			-M "$BPFFS/dir" "$BATS_FILE_TMPDIR/$other.o" "$BPFFS/pin"
+			--maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/$other.o" "$BPFFS/pin"
 	done
 }
 
@@ -447,7 +451,7 @@ wide_objects() {
 	silent --maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/wide.o" "$BPFFS/two"
 	for other in name more; do
 		refused "reuse map '$BPFFS/dir/shared': value type struct counters differs in 'wide'" \
-			-M "$BPFFS/dir" "$BATS_FILE_TMPDIR/$other.o" "$BPFFS/pin"
+			--maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/$other.o" "$BPFFS/pin"
 	done
 }
 
@@ -507,10 +511,10 @@ wide_objects() {
 	falls_through() {
 		[ "$(verdict "$1")" = 1 ]
 	}
-	silent --maps "$BPFFS/dir" -P start "$tail" "$BPFFS/prog"
+	silent --maps "$BPFFS/dir" --program start "$tail" "$BPFFS/prog"
 	[ "$(verdict "$BPFFS/prog")" = 3 ]
 	fails 0 "prog-load: warning: map 'jumps' is not pinned: the kernel empties a prog_array that has no pin and is not open (--maps pins it)" \
-		prog-load -P start "$tail" "$BPFFS/alone"
+		prog-load --program start "$tail" "$BPFFS/alone"
 	poll 10 falls_through "$BPFFS/alone"
 	[ "$(verdict "$BPFFS/prog")" = 3 ]
 }
@@ -590,7 +594,7 @@ wide_objects() {
 	[ "$(field prog "$BPFFS/prog" id)" != "$one" ]
 	one=$(field prog "$BPFFS/prog" id)
 	map=$(field map "$BPFFS/maps/shared" id)
-	silent -r -M "$BPFFS/maps" "$obj" "$BPFFS/prog"
+	silent -r --maps "$BPFFS/maps" "$obj" "$BPFFS/prog"
 	[ "$(field map "$BPFFS/maps/shared" id)" = "$map" ]
 	[ "$(field prog "$BPFFS/prog" id)" != "$one" ]
 
@@ -658,7 +662,7 @@ theirs_stays() {
 	requires root cmd:strace
 	silent --maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/shared.o" "$BPFFS/prog"
 	rm -r "$BPFFS/dir"
-	strace -qq -o "$trace" -e trace=bpf prog-load -r -M "$BPFFS/dir" "$BATS_FILE_TMPDIR/shared.o" "$BPFFS/prog"
+	strace -qq -o "$trace" -e trace=bpf prog-load -r --maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/shared.o" "$BPFFS/prog"
 	rm -r "$BPFFS/dir"
 	for call in BPF_PROG_LOAD BPF_OBJ_PIN; do
 		nth[$call]=$(sed -n "/^bpf($call,/=" "$trace" | tail -n 1)
@@ -680,7 +684,7 @@ theirs_stays() {
 	requires root
 	silent --maps "$BPFFS/maps" "$obj" "$BPFFS/one"
 	rm "$BPFFS/maps/another"
-	silent -m 640 -o 65534:65533 -M "$BPFFS/maps" "$obj" "$BPFFS/two"
+	silent -m 640 -o 65534:65533 --maps "$BPFFS/maps" "$obj" "$BPFFS/two"
 	for pin in two maps/another; do
 		[ "$(stat -c %a:%u:%g "$BPFFS/$pin")" = 640:65534:65533 ]
 	done
@@ -797,14 +801,14 @@ verifier_log() {
 	size=$(stat -c %s "$BATS_FILE_TMPDIR/beside.o")
 	for ((length = 1; length < size; length += size / 60)); do
 		head -c "$length" "$BATS_FILE_TMPDIR/beside.o" >"$obj"
-		run -1 --separate-stderr prog-load -P count "$obj" "$BPFFS/pin"
+		run -1 --separate-stderr prog-load --program count "$obj" "$BPFFS/pin"
 		[[ $stderr =~ ^"prog-load: read object '$obj': "("not an object file"|"truncated or damaged")$ ]] || {
 			echo "$length: $stderr" >&2
 			return 1
 		}
 	done
 	head -c $((size - 1)) "$BATS_FILE_TMPDIR/beside.o" >"$obj"
-	refused "read object '$obj': truncated or damaged" -P count "$obj" "$BPFFS/pin"
+	refused "read object '$obj': truncated or damaged" --program count "$obj" "$BPFFS/pin"
 	pins_are "$BPFFS"
 }
 
@@ -831,7 +835,7 @@ verifier_log() {
 	PY
 	for seed in $(seq 0 79); do
 		obj=$BATS_TEST_TMPDIR/$seed.o
-		run --separate-stderr prog-load -r -P count "$obj" "$BPFFS/pin"
+		run --separate-stderr prog-load -r --program count "$obj" "$BPFFS/pin"
 		if [ "$status" -gt 1 ] || { [ "$status" -eq 1 ] && [[ $stderr != "prog-load: "* ]]; }; then
 			echo "seed $seed: status $status: $stderr" >&2
 			return 1
@@ -844,10 +848,10 @@ verifier_log() {
 	requires root
 	what="load program 'xdp_prog_simple' of '$pass'"
 	# libbpf's own words after it follow three times that it has failed.
-	run -1 --separate-stderr prog-load -t fentry/no_such_function "$pass" "$BPFFS/pin"
+	run -1 --separate-stderr prog-load --type fentry/no_such_function "$pass" "$BPFFS/pin"
 	[[ $stderr =~ ^"prog-load: $what: No such process (libbpf: prog 'xdp_prog_simple': failed to find kernel BTF type ID of 'no_such_function': "[^$'\n']*")"$ ]]
 	# The verifier's lines are not announced where there is none.
-	run -1 --separate-stderr prog-load -t struct_ops/none "$pass" "$BPFFS/pin"
+	run -1 --separate-stderr prog-load --type struct_ops/none "$pass" "$BPFFS/pin"
 	[ "${stderr_lines[0]}" != "prog-load: $what: rejected by the verifier" ] || [ "${#stderr_lines[@]}" -gt 1 ]
 	pins_are "$BPFFS"
 }
@@ -865,11 +869,11 @@ verifier_log() {
 	chmod 777 "$BPFFS"
 	chmod 755 "$BATS_FILE_TMPDIR"
 	fails 1 "prog-load: load program 'another' of '$BATS_FILE_TMPDIR/several.o': Operation not permitted (needs CAP_BPF and, depending on its type, CAP_NET_ADMIN or CAP_PERFMON; before Linux 5.11 also enough memory to lock: ulimit -l)" \
-		as_user prog-load -s tc "$BATS_FILE_TMPDIR/several.o" "$BPFFS/pin"
+		as_user prog-load --section tc "$BATS_FILE_TMPDIR/several.o" "$BPFFS/pin"
 	cp "$BATS_FILE_TMPDIR/several.o" "$BATS_TEST_TMPDIR/secret.o"
 	chmod 600 "$BATS_TEST_TMPDIR/secret.o"
 	fails 1 "prog-load: read object '$BATS_TEST_TMPDIR/secret.o': Permission denied" \
-		as_user prog-load -s tc "$BATS_TEST_TMPDIR/secret.o" "$BPFFS/pin"
+		as_user prog-load --section tc "$BATS_TEST_TMPDIR/secret.o" "$BPFFS/pin"
 	pins_are "$BPFFS"
 }
 
@@ -896,7 +900,7 @@ map $(field map "$dir/another" id) pinned at '$dir/another'
 program $(field prog "$pin" id), xdp, pinned at '$pin'" ]
 	[[ $stderr == *"libbpf: loading object 'shared' from buffer"* ]]
 	rm "$dir/another"
-	run -0 --separate-stderr prog-load --verbose -r -M "$dir" "$obj" "$pin"
+	run -0 --separate-stderr prog-load --verbose -r --maps "$dir" "$obj" "$pin"
 	[ "$output" = "map $(field map "$dir/shared" id) reused from '$dir/shared'
 map $(field map "$dir/another" id) pinned at '$dir/another'
 program $(field prog "$pin" id), xdp, pinned at '$pin'" ]
