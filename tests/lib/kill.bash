@@ -69,3 +69,13 @@ kill_at_random() {
 		"$check"
 	done
 }
+
+# without_leftovers TOOL DIR: remove what SIGKILL can leave of TOOL's pins on their way to DIR:
+# directories called TOOL~ and eight hexadecimal digits, and nothing else.
+without_leftovers() {
+	local left x='[0-9a-f]'
+	# shellcheck disable=SC2231 # a pattern
+	for left in "$2/$1"~$x$x$x$x$x$x$x$x; do
+		[ ! -d "$left" ] || rm -r "$left"
+	done
+}

@@ -6,6 +6,7 @@
 # shellcheck disable=SC2016 # what make and another shell are to expand
 
 load ../lib/helpers
+load ../lib/plant
 
 PROG_MAPS=(ping_hash ping_hash6 ping_stats ringbuf)
 
@@ -354,15 +355,15 @@ xdp_link() {
 	requires root cmd:strace
 	load_prog detect_ping
 	# The second pin fails.
-	run -1 --separate-stderr strace -qq -o /dev/null -e trace=chmod \
-		-e inject=chmod:error=EIO:when=2 map-pin -m 640 prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+	run -1 --separate-stderr strace -qq -o /dev/null -e trace=fchmodat \
+		-e inject=fchmodat:error=EIO:when=2 map-pin -m 640 prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
 	[[ $stderr =~ ^"map-pin: pin '$BPFFS/dir/"[a-z_0-9]+"': Input/output error (set its mode)"$ ]]
 	[ ! -e "$BPFFS/dir" ]
 
 	# One that was there stays, and is as it was.
 	mkdir "$BPFFS/dir"
 	ln -s nowhere "$BPFFS/dir/kept"
-	run -1 strace -qq -o /dev/null -e trace=chmod -e inject=chmod:error=EIO:when=2 \
+	run -1 strace -qq -o /dev/null -e trace=fchmodat -e inject=fchmodat:error=EIO:when=2 \
 		map-pin -m 640 prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
 	pins_are "$BPFFS/dir" kept
 }
@@ -596,7 +597,7 @@ fails_over_pins() {
 
 	# The same, half-way, over pins that are there.
 	mkdir "$dir"
-	fails_over_pins chown:error=EPERM:when=3
+	fails_over_pins fchownat:error=EPERM:when=3
 	fails_over_pins bpf:error=ENOSPC:when=14
 
 	# A directory in the way of the last one.
@@ -751,14 +752,11 @@ modes() {
 	stat -c %a "$BPFFS"/dir/* | sort -u
 }
 
-none_or_all() {
-	[ ! -e "$BPFFS/dir" ] || { pins_are "$BPFFS/dir" "${PROG_MAPS[@]}" && [ "$(modes)" = 640 ]; }
-}
-
-# settled_new: soon all maps are pinned, or none; then none again.
+# settled_new: all maps are pinned, or none; then none again.
 settled_new() {
-	poll 20 none_or_all || return 1
+	without_leftovers map-pin "$BPFFS"
 	if [ -e "$BPFFS/dir" ]; then
+		pins_are "$BPFFS/dir" "${PROG_MAPS[@]}" && [ "$(modes)" = 640 ] || return 1
 		AFTER=$((AFTER + 1))
 		rm -r "$BPFFS/dir"
 	else
@@ -766,64 +764,77 @@ settled_new() {
 	fi
 }
 
-all_of_one() {
-	pins_are "$BPFFS/dir" "${PROG_MAPS[@]}" && [[ $(modes) = 6[04]0 ]]
-}
-
-# settled_over: soon the pins are all those of before, or all those of after; then those
-# of before again.
+# settled_over: each pin is that of before, or that of after; then those of before again.
 settled_over() {
-	poll 20 all_of_one || return 1
-	if [ "$(modes)" = 640 ]; then
-		AFTER=$((AFTER + 1))
-		map-pin -r prog "$BPFFS/prog" "$BPFFS/dir"
-	else
+	without_leftovers map-pin "$BPFFS/dir"
+	pins_are "$BPFFS/dir" "${PROG_MAPS[@]}" || return 1
+	case $(modes) in
+	600)
 		BEFORE=$((BEFORE + 1))
-	fi
+		return
+		;;
+	640) AFTER=$((AFTER + 1)) ;;
+	600?640) MIXED=$((MIXED + 1)) ;;
+	*) return 1 ;;
+	esac
+	# The same once more does the rest.
+	map-pin -r -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
+	[ "$(modes)" = 640 ]
+	map-pin -r prog "$BPFFS/prog" "$BPFFS/dir"
 }
 
-@test "map-pin: kill -9 on any system call: all pins or none, and nothing else" {
+@test "map-pin: kill -9 on any system call: a new directory has all pins, or is not there" {
 	local BEFORE=0 AFTER=0
 	requires root cmd:strace
 	bpftool prog load "$HOOKSET_BUILD/detect_ping.bpf.o" "$BPFFS/prog"
 	kill_at_each settled_new map-pin -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
 	echo "killed $KILLS times: $BEFORE with nothing pinned, $AFTER with all"
 	[ "$BEFORE" -ge "$(kills 10)" ]
-	[ "$AFTER" -ge "$(kills 5)" ]
+	[ "$AFTER" -ge 1 ]
 	pins_are "$BPFFS" prog
-
-	map-pin prog "$BPFFS/prog" "$BPFFS/dir"
-	BEFORE=0 AFTER=0
-	kill_at_each settled_over map-pin -r -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
-	echo "killed $KILLS times: $BEFORE with the pins of before, $AFTER with those of after"
-	[ "$BEFORE" -ge "$(kills 10)" ]
-	[ "$AFTER" -ge "$(kills 5)" ]
-	pins_are "$BPFFS" dir prog
 }
 
-@test "map-pin: kill -9 at 200 random moments, over pins: all of before, or all of after" {
-	local BEFORE=0 AFTER=0
-	requires root
+@test "map-pin: kill -9 on any system call, over pins: each is the old or the new one, and -r does the rest" {
+	local BEFORE=0 AFTER=0 MIXED=0
+	requires root cmd:strace
 	bpftool prog load "$HOOKSET_BUILD/detect_ping.bpf.o" "$BPFFS/prog"
 	map-pin prog "$BPFFS/prog" "$BPFFS/dir"
-	kill_at_random 200 settled_over map-pin -r -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
-	echo "killed $KILLS times: $BEFORE with the pins of before, $AFTER with those of after"
-	[ "$BEFORE" -ge 1 ]
+	kill_at_each settled_over map-pin -r -m 640 prog "$BPFFS/prog" "$BPFFS/dir"
+	echo "killed $KILLS times: $BEFORE with the pins of before, $MIXED with some of each, $AFTER with those of after"
+	[ "$BEFORE" -ge "$(kills 10)" ]
+	[ "$MIXED" -ge 1 ]
 	[ "$AFTER" -ge 1 ]
 	pins_are "$BPFFS" dir prog
 }
 
-@test "map-pin: it does without the child that watches over it, if that is killed" {
-	local child
+@test "map-pin: SIGHUP, SIGTERM, SIGPIPE on any of its renames: all or none, and nothing is left" {
+	local signal n
 	requires root cmd:strace
 	load_prog detect_ping
-	start strace -qq -o /dev/null -e trace=chmod -e inject=chmod:delay_enter=1000000:when=1 \
+	mkdir "$BPFFS/dir"
+	for signal in HUP TERM PIPE; do
+		for n in 1 2 3 4; do
+			start_stopped renameat2 "$n" map-pin prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
+			kill -s "$signal" "$PID"
+			goes_on $((128 + $(kill -l "$signal")))
+			pins_are "$BPFFS/dir" "${PROG_MAPS[@]}"
+			rm "$BPFFS"/dir/*
+		done
+	done
+}
+
+@test "map-pin: it is one process, and sends no signals" {
+	requires root cmd:strace
+	load_prog detect_ping
+	run -0 strace -f -qq -o "$BATS_TEST_TMPDIR/log" -e trace=clone,clone3,fork,vfork,kill \
 		map-pin -m 640 prog "$BPFFS/detect_ping_prog" "$BPFFS/dir"
-	kill_child() {
-		child=$(pgrep -P "$(pgrep -P "$PID" map-pin)" map-pin) && kill -KILL "$child"
-	}
-	poll 10 kill_child
-	wait "$PID"
-	pins_are "$BPFFS/dir" "${PROG_MAPS[@]}"
-	[ "$(modes)" = 640 ]
+	[ ! -s "$BATS_TEST_TMPDIR/log" ]
+}
+
+@test "map-pin: the owner of the directory, who plants links at each system call, gets nothing of root's" {
+	requires root cmd:strace
+	load_prog detect_ping
+	plant_at_each ping_hash map-pin -r -m 640 -o 65534 prog "$BPFFS/detect_ping_prog" "$BPFFS/theirs"
+	echo "planted $PLANTED times"
+	[ "$PLANTED" -ge 80 ]
 }

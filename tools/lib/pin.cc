@@ -2,18 +2,23 @@
 #include "pin.h"
 
 #include <bpf/bpf.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/magic.h>
 #include <pwd.h>
-#include <sys/socket.h>
+#include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
+#include <sys/vfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <deque>
+#include <iterator>
 
 #include "cli.h"
 #include "object.h"
@@ -65,285 +70,426 @@ std::string parent_of(const std::string &path)
 	return slash ? path.substr(0, slash) : "/";
 }
 
-void check_bpffs(const std::string &dir, const std::string &what)
+static std::string name_of(const std::string &path)
 {
-	struct stat st;
-
-	if (stat(dir.c_str(), &st))
-		fail(errno, what, "directory " + quote(dir));
-	if (!S_ISDIR(st.st_mode))
-		fail(ENOTDIR, what, "directory " + quote(dir));
-	if (!on_bpffs(dir))
-		fail(what, "not on a bpffs");
+	return path.substr(path.find_last_of('/') + 1);
 }
 
-void check_pin_path(const std::string &path, bool replace)
+// Open a directory on a bpffs. All that is done in it goes by this fd: whoever may write in
+// a directory above it could put another one at its path meanwhile.
+static Fd open_bpffs(const std::string &dir, const std::string &what)
+{
+	Fd fd(open(dir.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+	struct statfs fs;
+
+	if (!fd || fstatfs(fd.get(), &fs))
+		fail(errno, what, "directory " + quote(dir));
+	if (static_cast<__u32>(fs.f_type) != BPF_FS_MAGIC)
+		fail(what, "not on a bpffs");
+	return fd;
+}
+
+void check_bpffs(const std::string &dir, const std::string &what)
+{
+	open_bpffs(dir, what);
+}
+
+// The directory in which to pin at `path`, if that can be done.
+static Fd open_place(const std::string &path, bool replace)
 {
 	std::string what = "pin " + quote(path);
-	std::string name = path.substr(path.find_last_of('/') + 1);
+	std::string name = name_of(path);
+	Fd dir = open_bpffs(parent_of(path), what);
 	struct stat st;
 
-	check_bpffs(parent_of(path), what);
-	if (access(parent_of(path).c_str(), W_OK | X_OK))
+	if (faccessat(dir.get(), ".", W_OK | X_OK, 0))
 		fail(errno, what);
 	if (name.empty())
 		fail(EISDIR, what);
 	if (name.find('.') != std::string::npos)
 		fail(what, "bpffs allows no dot in a name");
-	if (lstat(path.c_str(), &st))
-		return;
+	if (fstatat(dir.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW))
+		return dir;
 	if (!replace)
 		fail(EEXIST, what);
 	if (S_ISDIR(st.st_mode))
 		fail(EISDIR, what);
+	return dir;
+}
+
+void check_pin_path(const std::string &path, bool replace)
+{
+	open_place(path, replace);
+}
+
+static std::string without_slashes(std::string dir)
+{
+	while (dir.size() > 1 && dir.back() == '/')
+		dir.pop_back();
+	return dir;
 }
 
 void check_pin_directory(const std::string &dir)
 {
 	std::string what = "make directory " + quote(dir);
+	std::string bare = without_slashes(dir);
 
 	if (access(dir.c_str(), F_OK) == 0) {
 		check_bpffs(dir, "pin in " + quote(dir));
 		return;
 	}
-	check_bpffs(parent_of(dir), what);
-	if (dir.find('.', dir.find_last_of('/') + 1) != std::string::npos)
+	check_bpffs(parent_of(bare), what);
+	if (name_of(bare).find('.') != std::string::npos)
 		fail(what, "bpffs allows no dot in a name");
 }
 
-// The inode at a path, or 0.
-static ino_t inode_at(const std::string &path)
+static void pin_in(const Fd &dir, const std::string &name, const Fd &object,
+		   const std::string &what)
+{
+	std::string path = "/proc/self/fd/" + std::to_string(dir.get()) + "/" + name;
+
+	if (bpf_obj_pin(object.get(), path.c_str()))
+		fail(errno, what, why_eperm(errno));
+}
+
+// While pins are on their way, a signal to end waits until they are all there, or gone.
+// SIGPIPE is one: the report may go to a pipe that nobody reads.
+class SignalsHeld
+{
+public:
+	SignalsHeld()
+	{
+		sigset_t held;
+
+		sigemptyset(&held);
+		for (int signal : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE})
+			sigaddset(&held, signal);
+		sigprocmask(SIG_BLOCK, &held, &before_);
+	}
+	SignalsHeld(const SignalsHeld &) = delete;
+	SignalsHeld &operator=(const SignalsHeld &) = delete;
+	~SignalsHeld()
+	{
+		sigprocmask(SIG_SETMASK, &before_, nullptr);
+	}
+
+private:
+	sigset_t before_;
+};
+
+// A file of a directory that somebody else may write in, as long as it is the same one.
+static bool is_inode(const Fd &dir, const std::string &name, const struct stat &inode)
 {
 	struct stat st;
 
-	return lstat(path.c_str(), &st) ? 0 : st.st_ino;
+	return fstatat(dir.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       st.st_ino == inode.st_ino && st.st_dev == inode.st_dev;
 }
 
-// The inodes of a pin that is being made: as long as 0, not known.
-struct Inodes {
-	ino_t made = 0;
-	ino_t before = 0; // what it is to replace; 0: nothing
-};
+static struct stat stat_of(const Fd &dir, const std::string &name, const std::string &what)
+{
+	struct stat st;
 
-// Pins on their way: each is made under a temporary name beside its place, and moved
-// there when all of them are complete. What is where is seen from their inodes, so
-// that another process can take over at any point.
-class Move
+	if (fstatat(dir.get(), name.c_str(), &st, AT_SYMLINK_NOFOLLOW))
+		fail(errno, what);
+	return st;
+}
+
+static bool is_empty(const Fd &dir)
+{
+	int fd = openat(dir.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *stream = fd < 0 ? nullptr : fdopendir(fd);
+	int entries = 0;
+
+	if (!stream)
+		return false;
+	while (readdir(stream))
+		entries++;
+	closedir(stream);
+	return entries == 2; // . and ..
+}
+
+// A new directory that only this user can write in, TOOL~RANDOM in the directory where pins
+// are to go, or in which a directory of them is to be. The pins are made and get their owner
+// and mode here, where nobody can put another file in their place: not even the owner of the
+// directory around, who can no more than rename or remove this one.
+class Staging
 {
 public:
-	Move(const std::vector<Pin> &pins, const std::string &dir) : inodes(pins.size()), dir_(dir)
+	Staging(const std::string &parent, const std::string &what)
+	    : parent_path_(parent), parent_(open_bpffs(parent, what))
 	{
-		std::string suffix = "~" + std::to_string(getpid());
+		unsigned int random = 0;
+		char digits[16];
 
-		for (const Pin &pin : pins)
-			names_.emplace_back(pin.path + suffix, pin.path);
-	}
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			fail(errno, what);
+		snprintf(digits, sizeof(digits), "~%08x", random);
+		name_ = tool_name() + digits;
+		if (mkdirat(parent_.get(), name_.c_str(), 0755))
+			fail(errno, what);
+		dir_ = Fd(openat(parent_.get(), name_.c_str(),
+				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+		if (!dir_ || fstat(dir_.get(), &inode_)) {
+			int err = errno;
 
-	const std::string &temporary(size_t i) const
-	{
-		return names_[i].first;
-	}
-
-	// Look at what is there, when all are made and none is moved.
-	void look(const std::vector<Pin> &pins)
-	{
-		for (size_t i = 0; i < names_.size(); i++)
-			inodes[i] = {inode_at(names_[i].first),
-				     pins[i].replace ? inode_at(names_[i].second) : 0};
-	}
-
-	// What is not moved yet is, and then what was replaced goes. False where a name that
-	// was free is taken now.
-	bool finish() const
-	{
-		for (size_t i = 0; i < names_.size(); i++) {
-			const auto &[temporary, path] = names_[i];
-
-			if (inode_at(temporary) == inodes[i].made &&
-			    renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(),
-				      inodes[i].before ? 0 : RENAME_NOREPLACE))
-				return false;
+			unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR);
+			fail(err, what);
 		}
-		for (const auto &[temporary, path] : names_)
-			unlink(temporary.c_str());
-		return true;
+		// Whoever owns the directory around may have put another one there meanwhile.
+		if (inode_.st_uid != geteuid() || inode_.st_mode & 022 || !is_empty(dir_))
+			fail(what, "another user has replaced " + quote(path()));
+	}
+	Staging(const Staging &) = delete;
+	Staging &operator=(const Staging &) = delete;
+	Staging(Staging &&) = default;
+
+	const Fd &parent() const
+	{
+		return parent_;
+	}
+	const Fd &dir() const
+	{
+		return dir_;
+	}
+	std::string path() const
+	{
+		return parent_path_ + "/" + name_;
 	}
 
-	// What was made goes, and what it has replaced comes back. Not where rename() has
-	// replaced it, since bpffs could not exchange: that stays.
-	void undo() const
+	// Give it its own name, beside where it was made.
+	void rename_to(const std::string &name, const std::string &what)
 	{
-		for (size_t i = 0; i < names_.size(); i++) {
-			const auto &[temporary, path] = names_[i];
-			const Inodes &known = inodes[i];
-			ino_t inode = inode_at(temporary);
-
-			if (inode && known.made && inode != known.made)
-				rename(temporary.c_str(), path.c_str());
-			else if (inode)
-				unlink(temporary.c_str());
-			else if (known.made && !known.before && inode_at(path) == known.made)
-				unlink(path.c_str());
-		}
-		if (!dir_.empty())
-			rmdir(dir_.c_str());
+		if (renameat2(parent_.get(), name_.c_str(), parent_.get(), name.c_str(),
+			      RENAME_NOREPLACE))
+			fail(errno, what);
+		name_ = name;
+		if (!is_inode(parent_, name_, inode_))
+			fail(what, "another user has replaced it");
 	}
 
-	std::vector<Inodes> inodes;
-
-private:
-	std::vector<std::pair<std::string, std::string>> names_;
-	std::string dir_; // that is made, too, or empty
-};
-
-// A child in a session of its own, which sees to the end what its parent has begun where
-// that dies in between: by SIGKILL, say. It hears of that from the kernel, which closes
-// the parent's end of a socket. Who kills both leaves the temporary names behind.
-class Guard
-{
-public:
-	explicit Guard(Move move)
+	// Remove it with these files in it. Returns false where something is left.
+	bool remove(const std::vector<std::string> &files)
 	{
-		int ends[2];
-
-		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends))
-			fail(errno, "make a socket pair");
-		ours_ = Fd(ends[0]);
-		Fd theirs(ends[1]);
-		pid_ = fork();
-		if (pid_ < 0)
-			fail(errno, "fork");
-		if (pid_ == 0) {
-			setsid();
-			ours_ = Fd();
-			watch(theirs, move);
-			_exit(0);
-		}
-		theirs = Fd();
-		// Until it is in its own session, it could be killed together with us.
-		char ready;
-		if (recv(ours_.get(), &ready, 1, 0) != 1)
-			fail("start a process", "it has ended");
-	}
-	Guard(const Guard &) = delete;
-	Guard &operator=(const Guard &) = delete;
-	~Guard()
-	{
-		kill(pid_, SIGKILL);
-		waitpid(pid_, nullptr, 0);
-	}
-
-	// From now on, all are made and it is to finish; or it is to undo.
-	void finish(const Move &move) const
-	{
-		tell(move.inodes.data(), move.inodes.size() * sizeof(Inodes));
-	}
-	void undo() const
-	{
-		tell("", 1);
+		for (const std::string &file : files)
+			unlinkat(dir_.get(), file.c_str(), 0);
+		return unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR) == 0;
 	}
 
 private:
-	void tell(const void *message, size_t size) const
-	{
-		// One that is dead is no reason to stop.
-		(void)!send(ours_.get(), message, size, MSG_NOSIGNAL);
-	}
-
-	static void watch(const Fd &socket, Move &move)
-	{
-		std::vector<Inodes> heard(move.inodes.size());
-		size_t size = heard.size() * sizeof(Inodes);
-		bool finish = false;
-		ssize_t length;
-
-		send(socket.get(), "", 1, MSG_NOSIGNAL);
-		while ((length = recv(socket.get(), heard.data(), size, 0)) > 0) {
-			finish = static_cast<size_t>(length) == size;
-			if (finish)
-				move.inodes = heard;
-		}
-		if (!finish || !move.finish())
-			move.undo();
-	}
-
-	Fd ours_;
-	pid_t pid_;
+	std::string parent_path_;
+	Fd parent_;
+	std::string name_;
+	Fd dir_;
+	struct stat inode_ = {};
 };
 
-static void set_access(const Pin &pin, const std::string &path, const Access &access)
+// A pin in the staging directory, or moved from there to its place.
+class StagedPin
 {
-	std::string what = "pin " + quote(pin.path);
-
-	if (access.mode && chmod(path.c_str(), *access.mode))
-		fail(errno, what, "set its mode");
-	// -1 leaves an owner as it is.
-	if ((access.uid || access.gid) &&
-	    chown(path.c_str(), access.uid.value_or(-1), access.gid.value_or(-1)))
-		fail(errno, what, "set its owner");
-}
-
-static void pin_at(const Pin &pin, const std::string &path)
-{
-	if (bpf_obj_pin(pin.object.get(), path.c_str()))
-		fail(errno, "pin " + quote(pin.path), why_eperm(errno));
-}
-
-static void move_pin(const std::string &temporary, const std::string &path, bool replace)
-{
-	if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0)
-		return;
-	if (errno != EEXIST || !replace)
-		fail(errno, "pin " + quote(path));
-	// The old pin takes the temporary's name, and goes with it at the end.
-	if (renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0)
-		return;
-	// Before Linux 5.16 bpffs cannot exchange.
-	if (errno != EINVAL || rename(temporary.c_str(), path.c_str()))
-		fail(errno, "pin " + quote(path));
-}
-
-static void make_and_move(const std::vector<Pin> &pins, const Access &access, Move &move,
-			  const Guard &guard, const std::function<void()> &report)
-{
-	for (const Pin &pin : pins)
-		check_pin_path(pin.path, pin.replace);
-
-	for (size_t i = 0; i < pins.size(); i++) {
-		pin_at(pins[i], move.temporary(i));
-		set_access(pins[i], move.temporary(i), access);
+public:
+	StagedPin(const Pin &pin, const Staging &staging, const Access &access)
+	    : staging_(staging), what_("pin " + quote(pin.path)), name_(name_of(pin.path)),
+	      replace_(pin.replace)
+	{
+		pin_in(staging.dir(), name_, pin.object, what_);
+		try {
+			set_access(access);
+		} catch (...) {
+			unlinkat(staging.dir().get(), name_.c_str(), 0);
+			throw;
+		}
 	}
-	move.look(pins);
-	guard.finish(move);
-	for (size_t i = 0; i < pins.size(); i++)
-		move_pin(move.temporary(i), pins[i].path, pins[i].replace);
-	if (report)
-		report();
-	move.finish();
-}
+
+	const std::string &name() const
+	{
+		return name_;
+	}
+	// What it has replaced, in the staging directory.
+	std::string old_name() const
+	{
+		return name_ + "~old";
+	}
+
+	void move()
+	{
+		int from = staging_.dir().get();
+		int to = staging_.parent().get();
+		const char *name = name_.c_str();
+
+		if (renameat2(from, name, to, name, RENAME_NOREPLACE) == 0) {
+			state_ = State::Moved;
+			return;
+		}
+		if (errno != EEXIST || !replace_)
+			fail(errno, what_);
+		if (renameat2(from, name, to, name, RENAME_EXCHANGE) == 0) {
+			state_ = State::Exchanged;
+			if (S_ISDIR(stat_of(staging_.dir(), name_, what_).st_mode))
+				fail(EISDIR, what_);
+			return;
+		}
+		// Before Linux 5.16 bpffs cannot exchange: a second name keeps the old pin.
+		if (errno != EINVAL || linkat(to, name, from, old_name().c_str(), 0) ||
+		    renameat(from, name, to, name))
+			fail(errno, what_);
+		state_ = State::Linked;
+	}
+
+	// Put back what was there. Another user's file that has come in its place stays.
+	void undo()
+	{
+		int from = staging_.dir().get();
+		int to = staging_.parent().get();
+		const char *name = name_.c_str();
+		bool ours = state_ != State::Staged && is_inode(staging_.parent(), name_, inode_);
+
+		switch (state_) {
+		case State::Staged:
+			break;
+		case State::Moved:
+			if (ours)
+				unlinkat(to, name, 0);
+			break;
+		case State::Exchanged:
+			renameat2(from, name, to, name, ours ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+			break;
+		case State::Linked:
+			renameat2(from, old_name().c_str(), to, name, ours ? 0 : RENAME_NOREPLACE);
+			break;
+		}
+		state_ = State::Staged;
+	}
+
+private:
+	enum class State { Staged, Moved, Exchanged, Linked };
+
+	void set_access(const Access &access)
+	{
+		int dir = staging_.dir().get();
+		const char *name = name_.c_str();
+
+		if (access.mode && fchmodat(dir, name, *access.mode, 0))
+			fail(errno, what_, "set its mode");
+		// -1 leaves an owner as it is.
+		if ((access.uid || access.gid) &&
+		    fchownat(dir, name, access.uid.value_or(-1), access.gid.value_or(-1),
+			     AT_SYMLINK_NOFOLLOW))
+			fail(errno, what_, "set its owner");
+		inode_ = stat_of(staging_.dir(), name_, what_);
+	}
+
+	const Staging &staging_;
+	std::string what_;
+	std::string name_;
+	bool replace_;
+	struct stat inode_ = {};
+	State state_ = State::Staged;
+};
+
+// Pins on their way to one directory: a new one, that comes into being with them, or one
+// that is there.
+class PinSet
+{
+public:
+	PinSet(const std::string &dir, bool is_new)
+	    : dir_(dir), what_((is_new ? "make directory " : "pin in ") + quote(dir)),
+	      new_name_(is_new ? name_of(without_slashes(dir)) : ""),
+	      staging_(is_new ? parent_of(without_slashes(dir)) : dir, what_)
+	{
+	}
+	PinSet(const PinSet &) = delete;
+	PinSet &operator=(const PinSet &) = delete;
+	~PinSet()
+	{
+		std::vector<std::string> files;
+
+		if (kept_)
+			return;
+		for (auto pin = pins_.rbegin(); pin != pins_.rend(); ++pin) {
+			pin->undo();
+			files.insert(files.end(), {pin->name(), pin->old_name()});
+		}
+		if (!staging_.remove(files))
+			warn("cannot remove " + quote(staging_.path()) + ": " + strerror(errno));
+	}
+
+	void make(const Pin &pin, const Access &access)
+	{
+		pins_.emplace_back(pin, staging_, access);
+	}
+	void move()
+	{
+		if (!new_name_.empty()) {
+			staging_.rename_to(new_name_, what_);
+			return;
+		}
+		for (StagedPin &pin : pins_)
+			pin.move();
+	}
+	// All is in place: from now on, nothing is undone.
+	void keep()
+	{
+		std::vector<std::string> files;
+
+		kept_ = true;
+		if (!new_name_.empty())
+			return;
+		for (const StagedPin &pin : pins_)
+			files.insert(files.end(), {pin.name(), pin.old_name()});
+		if (!staging_.remove(files))
+			warn("cannot remove " + quote(staging_.path()) + ": " + strerror(errno));
+	}
+
+	const std::string &dir() const
+	{
+		return dir_;
+	}
+
+private:
+	std::string dir_;
+	std::string what_;
+	std::string new_name_; // empty: it is there already
+	Staging staging_;
+	std::vector<StagedPin> pins_;
+	bool kept_ = false;
+};
 
 void pin_all(const std::vector<Pin> &pins, const Access &access, const std::string &dir,
 	     const std::function<void()> &report)
 {
 	bool new_dir = !dir.empty() && ::access(dir.c_str(), F_OK) != 0;
+	SignalsHeld held;
+	std::deque<PinSet> sets; // one for each directory
 
+	for (const Pin &pin : pins)
+		if (!new_dir || parent_of(pin.path) != dir)
+			check_pin_path(pin.path, pin.replace);
 	// The kernel makes one pin in one step, where it needs no more.
 	if (pins.size() == 1 && !new_dir && !pins[0].replace && !access.mode && !access.uid &&
 	    !access.gid && !report) {
-		check_pin_path(pins[0].path, false);
-		pin_at(pins[0], pins[0].path);
+		const std::string &path = pins[0].path;
+
+		pin_in(open_place(path, false), name_of(path), pins[0].object,
+		       "pin " + quote(path));
 		return;
 	}
 
-	Move move(pins, new_dir ? dir : "");
-	Guard guard(move);
-	if (new_dir && mkdir(dir.c_str(), 0755))
-		fail(errno, "make directory " + quote(dir));
-	try {
-		make_and_move(pins, access, move, guard, report);
-	} catch (...) {
-		guard.undo();
-		move.undo();
-		throw;
+	for (const Pin &pin : pins) {
+		std::string parent = parent_of(pin.path);
+		auto set = std::find_if(sets.begin(), sets.end(),
+					[&](const PinSet &s) { return s.dir() == parent; });
+
+		if (set == sets.end()) {
+			sets.emplace_back(parent, new_dir && parent == dir);
+			set = std::prev(sets.end());
+		}
+		set->make(pin, access);
 	}
+	for (PinSet &set : sets)
+		set.move();
+	if (report)
+		report();
+	for (PinSet &set : sets)
+		set.keep();
 }

@@ -31,11 +31,14 @@ struct Pin {
 	bool replace = false; // what is pinned there already
 };
 
-// Pin all of them, or none, even if this process is killed meanwhile: a child of it
-// then finishes or undoes what was begun. A name that is taken is an error, or is
-// replaced atomically. The pins appear with their access rights already on them. Where
-// `dir` is given and is not there, it is made first. `report` is called when all are in
-// place: what it throws undoes them, too.
+// Pin all of them, or none. A name that is taken is an error, or with `replace` the pin there
+// is replaced. The pins appear with their owner and mode already set. Where `dir` is given and is
+// not there, it is made, and appears with all its pins in one step; in a directory that is there,
+// each pin appears or is replaced in one step. `report` is called when all are in place: what it
+// throws undoes them, too. Until all is done or undone, signals to end wait; SIGKILL does not,
+// and can leave a directory TOOL~RANDOM with pins beside these, and of several pins in a directory
+// that was there some new ones and some old ones. Who owns a directory above cannot
+// change the owner or mode of anything but these pins by it: each path is resolved once.
 void pin_all(const std::vector<Pin> &pins, const Access &access, const std::string &dir = {},
 	     const std::function<void()> &report = {});
 
