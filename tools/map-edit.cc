@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "lib/address.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/object.h"

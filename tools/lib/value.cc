@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "value.h"
 
-#include <arpa/inet.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
@@ -10,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "address.h"
 #include "cli.h"
 
 using Kind = Type::Kind;
@@ -57,30 +56,6 @@ static std::string_view enum_name(const Type &type, Bytes bytes)
 	return {};
 }
 
-static constexpr std::array<unsigned char, 12> v4_mapped = {0, 0, 0, 0, 0,    0,
-							    0, 0, 0, 0, 0xff, 0xff};
-
-static bool is_v4_mapped(Bytes bytes)
-{
-	return memcmp(bytes.data(), v4_mapped.data(), v4_mapped.size()) == 0;
-}
-
-static void append_ip4(std::string &out, Bytes bytes)
-{
-	for (int i = 0; i < 4; i++) {
-		if (i)
-			out += '.';
-		append(out, bytes[i]);
-	}
-}
-
-static void append_ip6(std::string &out, Bytes bytes)
-{
-	std::array<char, INET6_ADDRSTRLEN> text;
-
-	out += inet_ntop(AF_INET6, bytes.data(), text.data(), text.size());
-}
-
 // ---- LPM keys
 
 // An LPM key, as struct bpf_lpm_trie_key_u8 of linux/bpf.h: the length is of host byte order.
@@ -90,22 +65,6 @@ static __u32 prefix_length(Bytes bytes)
 
 	memcpy(&length, bytes.data(), sizeof(length));
 	return length;
-}
-
-bool clear_host_bits(std::span<unsigned char> address, __u32 length)
-{
-	unsigned char found = 0;
-	size_t i = length / 8;
-
-	if (length % 8) {
-		found |= address[i] & (0xff >> length % 8);
-		address[i++] &= 0xff << (8 - length % 8);
-	}
-	for (; i < address.size(); i++) {
-		found |= address[i];
-		address[i] = 0;
-	}
-	return found;
 }
 
 // The address of a CIDR's key; what may be behind it is padding.
@@ -123,34 +82,12 @@ static bool is_cidr(const Type &type, Bytes bytes)
 	       !clear_host_bits(copy, prefix_length(bytes));
 }
 
-static void append_cidr(std::string &out, Bytes address, __u32 length)
+// A v4-mapped one as its IPv4 CIDR. It has at least 96 bits, or else some of them were host bits.
+static void append_unmapped_cidr(std::string &out, Bytes address, __u32 length)
 {
-	// One that is v4-mapped has at least 96 bits, or else some of them were host bits.
-	if (address.size() == 16 && !is_v4_mapped(address)) {
-		append_ip6(out, address);
-	} else {
-		append_ip4(out, address.last(4));
-		length -= 8 * (address.size() - 4);
-	}
-	out += '/';
-	append(out, length);
-}
+	Bytes ip4 = unmap(address);
 
-static constexpr char hex_digits[] = "0123456789abcdef";
-
-static void append_hex(std::string &out, unsigned char byte)
-{
-	out += hex_digits[byte >> 4];
-	out += hex_digits[byte & 15];
-}
-
-static void append_mac(std::string &out, Bytes bytes)
-{
-	for (int i = 0; i < 6; i++) {
-		if (i)
-			out += ':';
-		append_hex(out, bytes[i]);
-	}
+	append_cidr(out, ip4, length - 8 * (address.size() - ip4.size()));
 }
 
 // All its bytes but the zeros at its end, so that it stays on its line.
@@ -266,7 +203,7 @@ static void print_prefix(const Type &type, Bytes bytes, __u32 of_last, std::stri
 		out += m.name;
 		out += '=';
 		if (cidr)
-			append_cidr(out, bytes.subspan(m.offset, m.type.size), cidr);
+			append_unmapped_cidr(out, bytes.subspan(m.offset, m.type.size), cidr);
 		else
 			print_value(m.type, bytes.subspan(m.offset), out);
 	});
@@ -290,13 +227,8 @@ void print_value(const Type &type, Bytes bytes, std::string &out)
 			out += value ? "true" : "false";
 		return;
 	case Kind::Ip4:
-		append_ip4(out, bytes);
-		return;
 	case Kind::Ip6:
-		if (is_v4_mapped(bytes))
-			append_ip4(out, bytes.subspan(v4_mapped.size()));
-		else
-			append_ip6(out, bytes);
+		append_address(out, unmap(bytes.first(type.size)));
 		return;
 	case Kind::Mac:
 		append_mac(out, bytes);
@@ -319,7 +251,7 @@ void print_value(const Type &type, Bytes bytes, std::string &out)
 	case Kind::Cidr4:
 	case Kind::Cidr6:
 		if (is_cidr(type, bytes)) {
-			append_cidr(out, address_of(type, bytes), prefix_length(bytes));
+			append_unmapped_cidr(out, address_of(type, bytes), prefix_length(bytes));
 			return;
 		}
 		[[fallthrough]];
@@ -377,7 +309,7 @@ static nlohmann::ordered_json to_json_prefix(const Type &type, Bytes bytes, __u3
 		std::string text;
 
 		if (cidr)
-			append_cidr(text, field, cidr);
+			append_unmapped_cidr(text, field, cidr);
 		json[m.name] = cidr ? nlohmann::ordered_json(text) : to_json(m.type, field);
 	});
 	return json;
@@ -442,121 +374,17 @@ nlohmann::ordered_json to_json(const Type &type, Bytes bytes)
 
 using Out = std::span<unsigned char>;
 
-// What a value ends at that is not in quotes.
-static constexpr std::array<bool, 256> ends = [] {
-	std::array<bool, 256> table = {};
-
-	for (int c = 0; c <= ' '; c++)
-		table[c] = true;
-	table[0x7f] = true;
-	for (unsigned char c : std::string_view("=#{}[]\""))
-		table[c] = true;
-	return table;
-}();
-
-// Is the value before this text at its end?
-static bool at_end(std::string_view text)
-{
-	return text.empty() || ends[static_cast<unsigned char>(text[0])];
-}
-
-static bool at_end_of_number(std::string_view text)
-{
-	return at_end(text) || text[0] == '-';
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-// What is at the front of `text`, up to the end of the value.
-static std::string_view word(std::string_view text)
-{
-	size_t size = 0;
-
-	while (!at_end(text.substr(size)))
-		size++;
-	return text.substr(0, size);
-}
-
-static bool take(std::string_view &text, char c)
-{
-	if (text.empty() || text[0] != c)
-		return false;
-	text.remove_prefix(1);
-	return true;
-}
-
-static void skip_space(std::string_view &text)
-{
-	while (!text.empty() && is_space(text[0]))
-		text.remove_prefix(1);
-}
-
-std::string excerpt(std::string_view text)
-{
-	constexpr size_t most = 64;
-
-	return quote(text.substr(0, most)) + (text.size() > most ? "..." : "");
-}
-
-// For messages: the word at the front, or else the character that is no word.
-static std::string quote_word(std::string_view text)
-{
-	std::string_view found = word(text);
-
-	return excerpt(found.empty() ? text.substr(0, 1) : found);
-}
-
-static std::string quote_number(std::string_view text)
-{
-	std::string_view found = word(text);
-
-	return quote_word(found.empty() ? text : found.substr(0, found.find('-', 1)));
-}
-
-// Digits, or 0x and hexadecimal digits. Returns nothing where there are none, where other text
-// follows, or where they are more than `max`, which `above` tells.
-static std::optional<__u64> take_digits(std::string_view &text, __u64 max, bool &above)
-{
-	std::string_view digits = text;
-	__u64 value = 0;
-	int base = 10;
-
-	if (digits.starts_with("0x")) {
-		digits.remove_prefix(2);
-		base = 16;
-	}
-	auto [end, error] =
-		std::from_chars(digits.data(), digits.data() + digits.size(), value, base);
-	digits.remove_prefix(end - digits.data());
-	if (error == std::errc::invalid_argument || !at_end_of_number(digits))
-		return {};
-	if (error != std::errc() || value > max) {
-		above = true;
-		return {};
-	}
-	text = digits;
-	return value;
-}
-
 static __u64 take_unsigned(std::string_view &text, __u32 size)
 {
 	const __u64 max = UINT64_MAX >> (64 - 8 * size);
 	std::string_view digits = text;
 	bool above = false;
 
-	if (std::optional<__u64> value = take_digits(text, max, above))
+	if (std::optional<__u64> value = read_digits(text, max, above))
 		return *value;
 	if (above)
 		throw ValueError(quote_number(text) + " is above " + std::to_string(max));
-	if (take(digits, '-') && (take_digits(digits, max, above) || above))
+	if (skip(digits, '-') && (read_digits(digits, max, above) || above))
 		throw ValueError(quote_number(text) + " is below 0");
 	throw ValueError(quote_number(text) + " is not a number");
 }
@@ -565,10 +393,10 @@ static __u64 take_signed(std::string_view &text, __u32 size)
 {
 	const __u64 max = INT64_MAX >> (64 - 8 * size);
 	std::string_view digits = text;
-	bool negative = take(digits, '-');
+	bool negative = skip(digits, '-');
 	bool above = false;
 
-	if (std::optional<__u64> value = take_digits(digits, max + negative, above)) {
+	if (std::optional<__u64> value = read_digits(digits, max + negative, above)) {
 		text = digits;
 		return negative ? -*value : *value;
 	}
@@ -646,140 +474,11 @@ static void take_enum(const Type &type, std::string_view &text, Out out)
 	store(type, value, out);
 }
 
-// A dotted quad: decimal, no leading zeros, as inet_pton(3) reads it.
-static bool take_ip4(std::string_view &text, Out out)
-{
-	const char *at = text.data();
-	const char *end = at + text.size();
-
-	for (int i = 0; i < 4; i++) {
-		unsigned value = 0;
-
-		if (i) {
-			if (at == end || *at != '.')
-				return false;
-			at++;
-		}
-		const char *first = at;
-		while (at != end && is_digit(*at) && at - first < 4)
-			value = value * 10 + (*at++ - '0');
-		if (at == first || value > 255 || (at - first > 1 && *first == '0'))
-			return false;
-		out[i] = value;
-	}
-	text.remove_prefix(at - text.data());
-	return true;
-}
-
-// A v4-mapped address may be written as IPv4; `is_v4` says that it was.
-static bool take_ip6(std::string_view &text, Out out, bool &is_v4)
-{
-	std::array<char, INET6_ADDRSTRLEN> copy;
-	size_t size = text.find_first_not_of("0123456789abcdefABCDEF:.");
-
-	if (size == std::string_view::npos)
-		size = text.size();
-	if (size >= copy.size())
-		return false;
-	std::string_view address = text.substr(0, size);
-	is_v4 = address.find(':') == std::string_view::npos;
-	if (is_v4) {
-		std::copy(v4_mapped.begin(), v4_mapped.end(), out.begin());
-		return take_ip4(text, out.subspan(v4_mapped.size()));
-	}
-	*std::copy(address.begin(), address.end(), copy.begin()) = '\0';
-	text.remove_prefix(size);
-	return inet_pton(AF_INET6, copy.data(), out.data()) == 1;
-}
-
-static void take_address(const Type &type, std::string_view &text, Out out)
-{
-	std::string_view rest = text;
-	bool is_v4 = false;
-
-	if (!(type.kind == Kind::Ip4 ? take_ip4(rest, out) : take_ip6(rest, out, is_v4)) ||
-	    !at_end(rest))
-		throw ValueError(quote_word(text) + " is not an " +
-				 (type.kind == Kind::Ip4 ? "IPv4" : "IPv6") + " address");
-	text = rest;
-}
-
-// What is behind the slash: 0 to `bits`, in at most three digits.
-static bool take_prefix_length(std::string_view &text, __u32 bits, __u32 &length)
-{
-	size_t digits = 0;
-
-	length = 0;
-	for (; digits < 3 && digits < text.size() && is_digit(text[digits]); digits++)
-		length = length * 10 + (text[digits] - '0');
-	text.remove_prefix(digits);
-	return digits && length <= bits && at_end(text);
-}
-
-// An address, and behind it perhaps a prefix length, which counts the bits of `address`.
-static void take_prefix(std::string_view &text, Out address, __u32 &length)
-{
-	std::string_view rest = text;
-	bool v4 = address.size() == 4;
-	bool is_v4 = v4;
-	__u32 bits = 8 * address.size();
-
-	if (!(v4 ? take_ip4(rest, address) : take_ip6(rest, address, is_v4)) ||
-	    (!at_end(rest) && rest[0] != '/'))
-		throw ValueError(quote_word(text) + " is not an " + (v4 ? "IPv4" : "IPv6") +
-				 " address or prefix");
-	__u32 said_bits = is_v4 ? 32 : 128; // what the length in the text counts
-	length = said_bits;
-	if (take(rest, '/') && !take_prefix_length(rest, said_bits, length))
-		throw ValueError(quote_word(text) + " has a prefix length that is not 0 to " +
-				 std::to_string(said_bits));
-	length += bits - said_bits;
-	if (clear_host_bits(address, length)) {
-		std::string right;
-
-		append_cidr(right, address, length);
-		throw ValueError("host bits are set: did you mean " + right + "?");
-	}
-	text = rest;
-}
-
 static void take_cidr(const Type &type, std::string_view &text, Out out)
 {
-	__u32 length;
-
 	std::fill_n(out.begin(), type.size, 0);
-	take_prefix(text, address_of(type, out), length);
+	__u32 length = read_cidr(text, address_of(type, out));
 	memcpy(out.data(), &length, sizeof(length));
-}
-
-static int hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c |= 0x20; // lower case
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-// Two hexadecimal digits.
-static bool take_hex_byte(std::string_view &text, unsigned char &byte)
-{
-	if (text.size() < 2 || hex_value(text[0]) < 0 || hex_value(text[1]) < 0)
-		return false;
-	byte = hex_value(text[0]) << 4 | hex_value(text[1]);
-	text.remove_prefix(2);
-	return true;
-}
-
-static void take_mac(std::string_view &text, Out out)
-{
-	std::string_view rest = text;
-
-	for (int i = 0; i < 6; i++)
-		if ((i && !take(rest, ':')) || !take_hex_byte(rest, out[i]))
-			throw ValueError(quote_word(text) + " is not a MAC address");
-	if (!at_end(rest))
-		throw ValueError(quote_word(text) + " is not a MAC address");
-	text = rest;
 }
 
 static void take_hex(std::string_view &text, Out out)
@@ -788,7 +487,7 @@ static void take_hex(std::string_view &text, Out out)
 	bool good = true;
 
 	for (size_t i = 0; i < out.size() && good; i++)
-		good = take_hex_byte(rest, out[i]);
+		good = read_hex_byte(rest, out[i]);
 	if (!good || !at_end(rest))
 		throw ValueError(quote_word(text) + " is not " + std::to_string(out.size()) +
 				 " bytes in hexadecimal");
@@ -811,7 +510,7 @@ static char take_escape(std::string_view &text, char c)
 	case 't':
 		return '\t';
 	case 'x':
-		if (take_hex_byte(text, byte))
+		if (read_hex_byte(text, byte))
 			return static_cast<char>(byte);
 		break;
 	}
@@ -824,9 +523,9 @@ static void take_text(std::string_view &text, Out out)
 	std::string_view rest = text;
 	size_t size = 0;
 
-	if (take(rest, '"')) {
-		while (!take(rest, '"')) {
-			bool escape = take(rest, '\\');
+	if (skip(rest, '"')) {
+		while (!skip(rest, '"')) {
+			bool escape = skip(rest, '\\');
 
 			if (rest.empty())
 				throw ValueError("the closing \" is missing");
@@ -873,7 +572,7 @@ static bool first_part(std::string_view &text, char close)
 	skip_space(text);
 	if (text.empty())
 		throw ValueError(std::string("the closing ") + close + " is missing");
-	return !take(text, close);
+	return !skip(text, close);
 }
 
 // The same behind a value.
@@ -893,7 +592,7 @@ static void take_array(const Type &type, std::string_view &text, Out out, Missin
 	const Type &each = type.members[0].type;
 	__u32 count = 0;
 
-	if (!take(text, '['))
+	if (!skip(text, '['))
 		throw ValueError(quote_word(text) + " is not an array: [value value]");
 	if (first_part(text, ']')) {
 		do {
@@ -1018,7 +717,7 @@ static void take_struct(const Type &type, std::string_view &text, Out out, Missi
 	std::vector<bool> given(type.count);
 
 	std::fill_n(out.begin(), type.size, 0);
-	if (!take(text, '{'))
+	if (!skip(text, '{'))
 		throw ValueError(quote_word(text) + " is not a struct: {field=value field=value}");
 	if (first_part(text, '}')) {
 		do {
@@ -1046,18 +745,15 @@ static void take_struct(const Type &type, std::string_view &text, Out out, Missi
 // The last field of an LPM key: an address may be a CIDR.
 static __u32 take_last(const Type::Member &m, std::string_view &text, Out out)
 {
-	__u32 bits = 8 * m.type.size;
-
 	if (!is_address(m.type)) {
 		take_part(m.name, m.type, text, out, Missing::Error);
-		return bits;
+		return 8 * m.type.size;
 	}
 	try {
-		take_prefix(text, out.first(m.type.size), bits);
+		return read_cidr(text, out.first(m.type.size));
 	} catch (const ValueError &e) {
 		throw ValueError(m.name + ": " + e.what());
 	}
-	return bits;
 }
 
 // An LPM key without its prefixlen, or else all of its fields.
@@ -1069,7 +765,7 @@ static void take_fields(const Type &type, std::string_view &text, Out out)
 	__u32 length = 8 * (last.offset - 4);
 
 	std::fill_n(out.begin(), type.size, 0);
-	if (!take(rest, '{'))
+	if (!skip(rest, '{'))
 		throw ValueError(quote_word(text) + " is not a struct: {field=value field=value}");
 	if (first_part(rest, '}')) {
 		do {
@@ -1115,10 +811,10 @@ static void take_value(const Type &type, std::string_view &text, Out out, Missin
 		return;
 	case Kind::Ip4:
 	case Kind::Ip6:
-		take_address(type, text, out);
+		read_address(text, out);
 		return;
 	case Kind::Mac:
-		take_mac(text, out);
+		read_mac(text, out);
 		return;
 	case Kind::Text:
 		take_text(text, out);

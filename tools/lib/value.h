@@ -34,18 +34,11 @@
 
 #include <nlohmann/json.hpp>
 #include <span>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 
+#include "scan.h"
 #include "type.h"
-
-using Bytes = std::span<const unsigned char>;
-
-// A text is no value of its type. what() is the reason alone: "'70000' is above 65535".
-struct ValueError : std::runtime_error {
-	using std::runtime_error::runtime_error;
-};
 
 // Append the value to `out`. `bytes` holds at least type.size bytes.
 void print_value(const Type &type, Bytes bytes, std::string &out);
@@ -72,10 +65,3 @@ void parse(const Type &type, std::string_view text, std::span<unsigned char> out
 // The value of an integer type, and the other way: into out[0, type.size).
 __u64 integer(const Type &type, Bytes bytes);
 void store(const Type &type, __u64 value, std::span<unsigned char> out);
-
-// Clear the bits of an LPM key's address that are behind the first `length`, at most all.
-// Returns whether any were set.
-bool clear_host_bits(std::span<unsigned char> address, __u32 length);
-
-// 'text', for messages. A line of a list may be of any length: of a long one, the beginning.
-std::string excerpt(std::string_view text);

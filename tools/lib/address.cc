@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "address.h"
+
+#include <arpa/inet.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+static constexpr std::array<unsigned char, 12> v4_mapped = {0, 0, 0, 0, 0,    0,
+							    0, 0, 0, 0, 0xff, 0xff};
+
+static void append_number(std::string &out, __u32 number)
+{
+	std::array<char, 10> text;
+	char *end = std::to_chars(text.data(), text.data() + text.size(), number).ptr;
+
+	out.append(text.data(), end);
+}
+
+void append_address(std::string &out, Bytes address)
+{
+	if (address.size() != 4) {
+		std::array<char, INET6_ADDRSTRLEN> text;
+
+		out += inet_ntop(AF_INET6, address.data(), text.data(), text.size());
+		return;
+	}
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			out += '.';
+		append_number(out, address[i]);
+	}
+}
+
+void append_cidr(std::string &out, Bytes address, __u32 length)
+{
+	append_address(out, address);
+	out += '/';
+	append_number(out, length);
+}
+
+void append_mac(std::string &out, Bytes mac)
+{
+	for (int i = 0; i < 6; i++) {
+		if (i)
+			out += ':';
+		append_hex(out, mac[i]);
+	}
+}
+
+Bytes unmap(Bytes address)
+{
+	bool mapped = address.size() == 16 &&
+		      memcmp(address.data(), v4_mapped.data(), v4_mapped.size()) == 0;
+
+	return mapped ? address.subspan(v4_mapped.size()) : address;
+}
+
+bool clear_host_bits(std::span<unsigned char> address, __u32 length)
+{
+	unsigned char found = 0;
+	size_t i = length / 8;
+
+	if (length % 8) {
+		found |= address[i] & (0xff >> length % 8);
+		address[i++] &= 0xff << (8 - length % 8);
+	}
+	for (; i < address.size(); i++) {
+		found |= address[i];
+		address[i] = 0;
+	}
+	return found;
+}
+
+static bool read_ip4(std::string_view &text, std::span<unsigned char> out)
+{
+	const char *at = text.data();
+	const char *end = at + text.size();
+
+	for (int i = 0; i < 4; i++) {
+		unsigned value = 0;
+
+		if (i) {
+			if (at == end || *at != '.')
+				return false;
+			at++;
+		}
+		const char *first = at;
+		while (at != end && is_digit(*at) && at - first < 4)
+			value = value * 10 + (*at++ - '0');
+		if (at == first || value > 255 || (at - first > 1 && *first == '0'))
+			return false;
+		out[i] = value;
+	}
+	text.remove_prefix(at - text.data());
+	return true;
+}
+
+// `is_ip4` says that it was written as IPv4, which stands for the v4-mapped address.
+static bool read_ip6(std::string_view &text, std::span<unsigned char> out, bool &is_ip4)
+{
+	std::array<char, INET6_ADDRSTRLEN> copy;
+	size_t size = text.find_first_not_of("0123456789abcdefABCDEF:.");
+
+	if (size == std::string_view::npos)
+		size = text.size();
+	if (size >= copy.size())
+		return false;
+	std::string_view address = text.substr(0, size);
+	is_ip4 = address.find(':') == std::string_view::npos;
+	if (is_ip4) {
+		std::copy(v4_mapped.begin(), v4_mapped.end(), out.begin());
+		return read_ip4(text, out.subspan(v4_mapped.size()));
+	}
+	*std::copy(address.begin(), address.end(), copy.begin()) = '\0';
+	text.remove_prefix(size);
+	return inet_pton(AF_INET6, copy.data(), out.data()) == 1;
+}
+
+static const char *family(std::span<unsigned char> address)
+{
+	return address.size() == 4 ? "IPv4" : "IPv6";
+}
+
+static bool read_ip(std::string_view &text, std::span<unsigned char> address, bool &is_ip4)
+{
+	is_ip4 = address.size() == 4;
+	return is_ip4 ? read_ip4(text, address) : read_ip6(text, address, is_ip4);
+}
+
+void read_address(std::string_view &text, std::span<unsigned char> address)
+{
+	std::string_view rest = text;
+	bool is_ip4;
+
+	if (!read_ip(rest, address, is_ip4) || !at_end(rest))
+		throw ValueError(quote_word(text) + " is not an " + family(address) + " address");
+	text = rest;
+}
+
+void read_mac(std::string_view &text, std::span<unsigned char> mac)
+{
+	std::string_view rest = text;
+	bool good = true;
+
+	for (int i = 0; i < 6 && good; i++)
+		good = (!i || skip(rest, ':')) && read_hex_byte(rest, mac[i]);
+	if (!good || !at_end(rest))
+		throw ValueError(quote_word(text) + " is not a MAC address");
+	text = rest;
+}
+
+// The text behind the slash: 0 to `bits`, in at most three digits.
+static bool read_length(std::string_view &text, __u32 bits, __u32 &length)
+{
+	size_t digits = 0;
+
+	length = 0;
+	for (; digits < 3 && digits < text.size() && is_digit(text[digits]); digits++)
+		length = length * 10 + (text[digits] - '0');
+	text.remove_prefix(digits);
+	return digits && length <= bits && at_end(text);
+}
+
+__u32 read_cidr(std::string_view &text, std::span<unsigned char> address)
+{
+	std::string_view rest = text;
+	bool is_ip4;
+
+	if (!read_ip(rest, address, is_ip4) || (!at_end(rest) && rest[0] != '/'))
+		throw ValueError(quote_word(text) + " is not an " + family(address) +
+				 " address or prefix");
+	__u32 bits = is_ip4 ? 32 : 128; // which the length in the text counts
+	__u32 length = bits;
+	if (skip(rest, '/') && !read_length(rest, bits, length))
+		throw ValueError(quote_word(text) + " has a prefix length that is not 0 to " +
+				 std::to_string(bits));
+	if (clear_host_bits(address.last(bits / 8), length)) {
+		Bytes network = unmap(address);
+		__u32 hidden = bits - 8 * network.size(); // of ::ffff:0:0/96
+		std::string right;
+
+		append_cidr(right, network, length - hidden);
+		throw ValueError("host bits are set: did you mean " + right + "?");
+	}
+	text = rest;
+	return length + 8 * address.size() - bits;
+}
+
+__u32 parse_cidr(std::string_view text, std::span<unsigned char> address)
+{
+	__u32 length = read_cidr(text, address);
+
+	if (!text.empty())
+		throw ValueError("unexpected text after the address: " + excerpt(text));
+	return length;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// Addresses as text, and as bytes in network byte order: 4 bytes are IPv4, 16 are IPv6.
+//
+//   10.0.0.1            IPv4: decimal without leading zeros, as inet_pton(3) reads it
+//   2001:db8::1         IPv6
+//   ::ffff:10.0.0.1     IPv6, v4-mapped; where IPv6 is read, 10.0.0.1 means the same
+//   10.0.0.0/8          a CIDR: no host bits may be set
+//   02:00:00:00:00:01   MAC
+#pragma once
+
+#include <linux/types.h>
+
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "scan.h"
+
+// Append the address as text. An IPv6 address is written as inet_ntop(3) writes it.
+void append_address(std::string &out, Bytes address);
+void append_cidr(std::string &out, Bytes address, __u32 length);
+void append_mac(std::string &out, Bytes mac);
+
+// Read an address at the front of `text` into `address`, whose size says which family it is,
+// and remove it. Throws ValueError; then `text` is as it was.
+void read_address(std::string_view &text, std::span<unsigned char> address);
+void read_mac(std::string_view &text, std::span<unsigned char> mac);
+
+// The same for a CIDR. Returns the length of its prefix, which counts the bits of `address`:
+// of 10.0.0.0/8 it is 104 where that has 16 bytes. An address without a length is a CIDR of
+// this address alone.
+__u32 read_cidr(std::string_view &text, std::span<unsigned char> address);
+
+// The same for all of `text`: other text after it is an error.
+__u32 parse_cidr(std::string_view text, std::span<unsigned char> address);
+
+// The IPv4 address within a v4-mapped one; any other address as it is.
+Bytes unmap(Bytes address);
+
+// Clear the host bits, which follow the first `length` bits; `length` is at most the number
+// of bits. Returns whether any were set.
+bool clear_host_bits(std::span<unsigned char> address, __u32 length);
+
+// An address as an integer of the same size, in host byte order, to sort and to count with:
+// __u32 for IPv4, unsigned __int128 for IPv6.
+template <typename Integer>
+Integer to_integer(const std::array<unsigned char, sizeof(Integer)> &address)
+{
+	Integer integer = 0;
+
+	for (unsigned char byte : address)
+		integer = integer << 8 | byte;
+	return integer;
+}
+
+template <typename Integer> std::array<unsigned char, sizeof(Integer)> from_integer(Integer integer)
+{
+	std::array<unsigned char, sizeof(Integer)> address;
+
+	for (size_t i = address.size(); i--; integer >>= 8)
+		address[i] = static_cast<unsigned char>(integer);
+	return address;
+}
