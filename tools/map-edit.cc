@@ -16,6 +16,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@
 #include "lib/fd.h"
 #include "lib/object.h"
 #include "lib/value.h"
+#include "lib/value_json.h"
 
 constexpr size_t flush_bytes = 65536;		   // of output that is held back
 constexpr size_t read_bytes = size_t{4} << 20;	   // of entries that one system call reads

@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@
 #include "lib/fd.h"
 #include "lib/object.h"
 #include "lib/value.h"
+#include "lib/value_json.h"
 
 struct FreeRingBuffer {
 	void operator()(struct ring_buffer *ring) const
@@ -355,7 +357,7 @@ private:
 					.dump(o.common.pretty ? 4 : -1, ' ', true,
 					      nlohmann::json::error_handler_t::replace);
 		else
-			print(type_, bytes, out_);
+			print_unbraced(type_, bytes, out_);
 		out_ += '\n';
 		if (out_.size() >= flush_bytes) {
 			flush();

@@ -123,7 +123,7 @@ list_id() {
 		blocklist-load: $file:4: '10.0.0.0/33' has a prefix length that is not 0 to 32
 		blocklist-load: $file:5: '10.0.0' is not an IPv4 address or prefix
 		blocklist-load: $file:6: '010.0.0.1' is not an IPv4 address or prefix
-		blocklist-load: $file:7: ' 10.0.0.2' is behind the value
+		blocklist-load: $file:7: unexpected text after the value: ' 10.0.0.2'
 		blocklist-load: $two:1: host bits are set: did you mean 2001:db8::/32?
 		blocklist-load: $two:2: '2001:db8::/129' has a prefix length that is not 0 to 128
 		blocklist-load: $two:3: '2001:db8:::' is not an IPv6 address or prefix

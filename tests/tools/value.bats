@@ -127,11 +127,11 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		u16 | ssh | error: 'ssh' is not a number
 		u16 | "7" | error: '"' is not a number
 		u16 | <tab>7 | error: '\x09' is not a number
-		u16 | 7 0 | error: ' 0' is behind the value
-		u16 | 7=1 | error: '=1' is behind the value
-		u16 | 7-9 | error: '-9' is behind the value
-		s16 | -7--9 | error: '--9' is behind the value
-		u16 | 7<nul> | error: '\x00' is behind the value
+		u16 | 7 0 | error: unexpected text after the value: ' 0'
+		u16 | 7=1 | error: unexpected text after the value: '=1'
+		u16 | 7-9 | error: unexpected text after the value: '-9'
+		s16 | -7--9 | error: unexpected text after the value: '--9'
+		u16 | 7<nul> | error: unexpected text after the value: '\x00'
 	EOF
 }
 
@@ -150,7 +150,7 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		bool | -1 | error: '-1' is not true or false
 		bool | 1-2 | error: '1-2' is not a number
 		bool | . | error: '' is not true or false
-		bool | true 1 | error: ' 1' is behind the value
+		bool | true 1 | error: unexpected text after the value: ' 1'
 	EOF
 }
 
@@ -176,7 +176,7 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		color of OBJ | 4294967296 | error: '4294967296' is above 4294967295
 		color of OBJ | 7x | error: '7x' is not a number
 		color of OBJ | 7-8 | error: '7-8' is not a number
-		color of OBJ | RED GREEN | error: ' GREEN' is behind the value
+		color of OBJ | RED GREEN | error: unexpected text after the value: ' GREEN'
 		temper of OBJ | -2147483649 | error: '-2147483649' is below -2147483648
 		temper of OBJ | 4294967296 | error: '4294967296' is above 4294967295
 		tiny of OBJ | 256 | error: '256' is above 255
@@ -214,7 +214,7 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		be32 | localhost | error: 'localhost' is not an IPv4 address
 		be32 | ::1 | error: '::1' is not an IPv4 address
 		be32 | . | error: '' is not an IPv4 address
-		be32 | 192.0.2.1 x | error: ' x' is behind the value
+		be32 | 192.0.2.1 x | error: unexpected text after the value: ' x'
 		in6_addr | 1::2::3 | error: '1::2::3' is not an IPv6 address
 		in6_addr | 12345:: | error: '12345::' is not an IPv6 address
 		in6_addr | fe80::1%eth0 | error: 'fe80::1%eth0' is not an IPv6 address
@@ -294,8 +294,8 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		cidr4 | ::/0 | error: '::/0' is not an IPv4 address or prefix
 		cidr4 | . | error: '' is not an IPv4 address or prefix
 		cidr6 | :::/0 | error: ':::/0' is not an IPv6 address or prefix
-		cidr4 | 10.0.0.0/8 10.0.0.0/8 | error: ' 10.0.0.0/8' is behind the value
-		cidr4 | 10.0.0.0/8=1 | error: '=1' is behind the value
+		cidr4 | 10.0.0.0/8 10.0.0.0/8 | error: unexpected text after the value: ' 10.0.0.0/8'
+		cidr4 | 10.0.0.0/8=1 | error: unexpected text after the value: '=1'
 		cidr4 | {prefixlen=8} | error: field 'address' is missing
 	EOF
 }
@@ -334,7 +334,7 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		lpm_rule of OBJ | {ports=80} | error: no field is called 'ports'
 		lpm_rule of OBJ | {port=80 | error: the closing } is missing
 		lpm_rule of OBJ | {port} | error: 'port' is not a field=value
-		lpm_rule of OBJ | {port=80 addr=10.0.0.0/8}x | error: 'x' is behind the value
+		lpm_rule of OBJ | {port=80 addr=10.0.0.0/8}x | error: unexpected text after the value: 'x'
 		lpm_rule of OBJ | {prefixlen=16 vlan=10} | error: field 'port' is missing
 		lpm_rule of OBJ | 10.0.0.0/8 | error: '10.0.0.0/8' is not a struct: {field=value field=value}
 	EOF
@@ -369,15 +369,15 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		char[8] | . | error: '' is not text: put it in ""
 		char[8] | \x41 | error: '\x41' is not text: put it in ""
 		char[8] | =a | error: '=' is not text: put it in ""
-		char[8] | a b | error: ' b' is behind the value
-		char[8] | "a"b | error: 'b' is behind the value
+		char[8] | a b | error: unexpected text after the value: ' b'
+		char[8] | "a"b | error: unexpected text after the value: 'b'
 		char[8] | "abc | error: the closing " is missing
 		char[8] | "abc\" | error: the closing " is missing
 		char[8] | "a\" b | error: the closing " is missing
-		char[8] | "a\qb" | error: '\q' is no escape: one of \" \\ \n \r \t \xNN
-		char[8] | "a\0" | error: '\0' is no escape: one of \" \\ \n \r \t \xNN
-		char[8] | "a\x4" | error: '\x' is no escape: one of \" \\ \n \r \t \xNN
-		char[8] | "a\u0041" | error: '\u' is no escape: one of \" \\ \n \r \t \xNN
+		char[8] | "a\qb" | error: '\q' is not an escape (one of \" \\ \n \r \t \xNN)
+		char[8] | "a\0" | error: '\0' is not an escape (one of \" \\ \n \r \t \xNN)
+		char[8] | "a\x4" | error: '\x' is not an escape (one of \" \\ \n \r \t \xNN)
+		char[8] | "a\u0041" | error: '\u' is not an escape (one of \" \\ \n \r \t \xNN)
 		char[8] | "a\ | error: the closing " is missing
 	EOF
 }
@@ -419,9 +419,9 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		u16[3] | 1 2 3 | error: '1' is not an array: [value value]
 		u16[3] | . | error: '' is not an array: [value value]
 		u16[3] | [1 2,3] | error: [1]: '2,3' is not a number
-		u16[3] | [1 2 3}] | error: '}' is behind a value, without a space
-		u16[3] | [1 2-3] | error: '-3' is behind a value, without a space
-		u16[3] | [1 2 3]] | error: ']' is behind the value
+		u16[3] | [1 2 3}] | error: '}' follows a value without a space
+		u16[3] | [1 2-3] | error: '-3' follows a value without a space
+		u16[3] | [1 2 3]] | error: unexpected text after the value: ']'
 	EOF
 }
 
@@ -443,13 +443,13 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		pair of OBJ | {a=1 =2} | error: '=' is not a field=value
 		pair of OBJ | {a=1 @0=2} | error: no field is called '@0'
 		pair of OBJ | {a=1, port=2} | error: a: '1,' is not a number
-		pair of OBJ | {a=1=port=2} | error: '=' is behind a value, without a space
+		pair of OBJ | {a=1=port=2} | error: '=' follows a value without a space
 		pair of OBJ | {a=1 port=2 | error: the closing } is missing
-		pair of OBJ | {a=1 port=2] | error: ']' is behind a value, without a space
+		pair of OBJ | {a=1 port=2] | error: ']' follows a value without a space
 		pair of OBJ | { | error: the closing } is missing
 		pair of OBJ | a=1 port=2 | error: 'a' is not a struct: {field=value field=value}
 		pair of OBJ | . | error: '' is not a struct: {field=value field=value}
-		pair of OBJ | {a=1 port=2} 3 | error: ' 3' is behind the value
+		pair of OBJ | {a=1 port=2} 3 | error: unexpected text after the value: ' 3'
 		everything of OBJ | {pairs=[{a=3 port=4} {a=5 port=x}]} | error: pairs: [1]: port: 'x' is not a number
 		everything of OBJ | {names=[abcd efghi]} | error: names: [1]: the text has 5 bytes, of at most 4
 		everything of OBJ | {mac=02} | error: mac: '02' is not a MAC address

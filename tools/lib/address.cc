@@ -57,6 +57,14 @@ Bytes unmap(Bytes address)
 	return mapped ? address.subspan(v4_mapped.size()) : address;
 }
 
+// One that is v4-mapped has at least 96 bits, or else some of its bits were host bits.
+void append_unmapped_cidr(std::string &out, Bytes address, __u32 length)
+{
+	Bytes network = unmap(address);
+
+	append_cidr(out, network, length - 8 * (address.size() - network.size()));
+}
+
 bool clear_host_bits(std::span<unsigned char> address, __u32 length)
 {
 	unsigned char found = 0;
@@ -176,16 +184,15 @@ __u32 read_cidr(std::string_view &text, std::span<unsigned char> address)
 	if (skip(rest, '/') && !read_length(rest, bits, length))
 		throw ValueError(quote_word(text) + " has a prefix length that is not 0 to " +
 				 std::to_string(bits));
-	if (clear_host_bits(address.last(bits / 8), length)) {
-		Bytes network = unmap(address);
-		__u32 hidden = bits - 8 * network.size(); // of ::ffff:0:0/96
+	length += 8 * address.size() - bits;
+	if (clear_host_bits(address, length)) {
 		std::string right;
 
-		append_cidr(right, network, length - hidden);
+		append_unmapped_cidr(right, address, length);
 		throw ValueError("host bits are set: did you mean " + right + "?");
 	}
 	text = rest;
-	return length + 8 * address.size() - bits;
+	return length;
 }
 
 __u32 parse_cidr(std::string_view text, std::span<unsigned char> address)

@@ -22,6 +22,9 @@ void append_address(std::string &out, Bytes address);
 void append_cidr(std::string &out, Bytes address, __u32 length);
 void append_mac(std::string &out, Bytes mac);
 
+// The same as append_cidr(), but a v4-mapped CIDR as the IPv4 one.
+void append_unmapped_cidr(std::string &out, Bytes address, __u32 length);
+
 // Read an address at the front of `text` into `address`, whose size says which family it is,
 // and remove it. Throws ValueError; then `text` is as it was.
 void read_address(std::string_view &text, std::span<unsigned char> address);

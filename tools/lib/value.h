@@ -1,38 +1,39 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // Values by type: the bytes of a BPF map or event as people write them, and back.
-// BTF says what a field is:
+// BTF says which type a field has:
 //
-//   __be16, __be64    a port: a number, of network byte order
-//   __be32            an IPv4 address
-//   struct in6_addr   an IPv6 address; a v4-mapped one as its IPv4 address
-//   an LPM key        a CIDR, 10.0.0.0/8; of IPv6, a v4-mapped one as its IPv4 CIDR
-//                     where it has more fields, {port=80 addr=10.0.0.0/8}: the last one, if
-//                     that is an address, as a CIDR; left out where the prefix ends
-//                     before it. Read in any order, and what else is left out is zero
-//   __u8[6]           a MAC address
-//   char[]            "text" with the escapes \" \\ \n \r \t \xNN; the zeros at its end are
-//                     left out. Read without quotes where it has no white space and
-//                     none of  = # { } [ ] " \ in it
-//   enum              the name; the number where it has none
-//   bool              true or false; the number where it is neither 1 nor 0
-//   other integers    a number, of host byte order; pointers too
-//   struct            {field=value field=value}: all of them, read in any order. The fields
-//                     of an anonymous member are among the others
-//   union             {field=value}: one of them. Printed is the first that says every byte:
-//                     that is as large as any, and has no padding; where there is none,
-//                     {@0=0a0b0c0d}: all bytes, in hexadecimal, from offset 0 of the braces
-//   array             [value value]
+//   __be16, __be64    80: a port, or a number in network byte order
+//   __be32            10.0.0.1
+//   struct in6_addr   2001:db8::1; a v4-mapped address is written as IPv4
+//   __u8[6]           02:00:00:00:00:01
+//   char[]            "GET /": text with the escapes \" \\ \n \r \t \xNN, without the zeros at
+//                     its end. Without white space and = # { } [ ] " \ it needs no quotes
+//   enum              tcp: the name, or the number of a value without one
+//   bool              true, false, or the number of any other value
+//   other integers    7777: a number in host byte order; pointers too
+//   struct            {a=1 b=2}: all its fields, in any order. The fields of an anonymous
+//                     member are written among the others
+//   union             {a=1}: one member. The first one that covers every byte is printed: it
+//                     is as large as any other, and has no padding
+//   union             {@0=0a0b0c0d}: where there is no such member, its bytes in hexadecimal;
+//                     they begin 0 bytes after the start of the braces
+//   array             [1 2 3]
+//   an LPM key        10.0.0.0/8 or 2001:db8::/32; a v4-mapped prefix is written as IPv4
+//   an LPM key        {port=80 addr=10.0.0.0/8}: where it has more fields than an address. The
+//                     last one, if it is an address, is a CIDR
+//   an LPM key        {port=80}: the prefix ends before the last field
+//   an LPM key        {prefixlen=20 port=80 addr=10.0.0.0}: any other, with all its fields:
+//                     host bits are set, or the prefix ends elsewhere
 //
-// A number is printed in decimal, and read in decimal or as 0x...; no sign where none can
-// be. A value ends at white space, the end, or one of  = # { } [ ] "; a number at - too.
-// What is printed is read back to the same bytes, but for padding, which becomes zero.
-// An LPM key that cannot be written so, as it has host bits set, or as its prefix ends elsewhere,
-// is written as the struct that it is, with its prefixlen.
+// A number is printed in decimal, and read in decimal or as 0x...; a sign is read only where
+// the type has one. A value ends at white space, at the end of the text, or at one of
+// = # { } [ ] " and a number at - too. The fields of an LPM key are read in any order, and an
+// omitted one is zero. A value that was printed is read back to the same bytes, except for
+// padding, which becomes zero.
 #pragma once
 
 #include <linux/types.h>
 
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,24 +45,24 @@
 void print_value(const Type &type, Bytes bytes, std::string &out);
 
 // The same, but the fields of the outermost struct or union are without braces.
-void print(const Type &type, Bytes bytes, std::string &out);
+void print_unbraced(const Type &type, Bytes bytes, std::string &out);
 
-// The value as JSON: integers are numbers, structs are objects, unions too, with all of
-// their fields; text ends at its NUL; the rest is text as it is printed.
-nlohmann::ordered_json to_json(const Type &type, Bytes bytes);
-
-// What of a struct, or union, is not given: an error, or zero.
+// Is an omitted field of a struct, or member of a union, an error, or zero?
 enum class Missing { Error, Zero };
 
-// Read the value at the front of `text` as it is printed, into out[0, type.size), and take
-// it off; what is left is the caller's. Throws ValueError: then `text` is as it was, and
-// `out` may hold anything.
+// Read the value at the front of `text` as it is printed, into out[0, type.size), and remove
+// it. Throws ValueError: then `text` is as it was, and `out` may hold anything.
 void parse_front(const Type &type, std::string_view &text, std::span<unsigned char> out,
 		 Missing missing = Missing::Error);
 
-// The same for all of `text`: what is behind the value is an error.
+// The same for all of `text`: other text after the value is an error.
 void parse(const Type &type, std::string_view text, std::span<unsigned char> out);
 
-// The value of an integer type, and the other way: into out[0, type.size).
+// The value of an integer, bool or enum; with its sign, where the type has one; and the way
+// back, into out[0, type.size).
 __u64 integer(const Type &type, Bytes bytes);
+__s64 signed_integer(const Type &type, Bytes bytes);
 void store(const Type &type, __u64 value, std::span<unsigned char> out);
+
+// The name of an enum's value, or "" where it has none.
+std::string_view enum_name(const Type &type, Bytes bytes);
