@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -32,15 +31,15 @@
 #include "../bpf/xdp_blocklist.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/lines.h"
 #include "lib/object.h"
 #include "lib/pin.h"
 #include "lib/value.h"
 
 constexpr size_t flush_bytes = 65536;	     // of output that is held back
-constexpr size_t line_max = size_t{1} << 20; // bytes of a line, and of a file at a time
-constexpr std::string_view byte_order_mark = "\xef\xbb\xbf"; // UTF-8's, which editors leave behind
-constexpr size_t room_max = 65536;			     // MiB
-constexpr size_t spans_per_part = 8;			     // at most, and half of it at least
+constexpr size_t line_max = size_t{1} << 20; // bytes of a line
+constexpr size_t room_max = 65536;	     // MiB
+constexpr size_t spans_per_part = 8;	     // at most, and half of it at least
 
 struct Options {
 	enum class Verb { Load, Check, Dump, Stats, Room };
@@ -251,89 +250,6 @@ template <typename Family> static size_t count_cidrs(const Ranges<Family> &range
 
 // ---- files
 
-struct CloseGz {
-	void operator()(gzFile file) const
-	{
-		gzclose(file);
-	}
-};
-using Gz = std::unique_ptr<struct gzFile_s, CloseGz>;
-
-// The lines of a file, whether it is gzipped or not: zlib sees that by its first two bytes. A
-// file may be larger than memory: who publishes lists can make one that unpacks so.
-class Lines
-{
-public:
-	explicit Lines(const std::string &path)
-	    : what_("read " + (path == "-" ? "standard input" : quote(path))),
-	      buffer_(line_max, '\0')
-	{
-		int fd = path == "-" ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
-				     : open(path.c_str(), O_RDONLY | O_CLOEXEC);
-
-		if (fd < 0)
-			fail(errno, what_);
-		file_.reset(gzdopen(fd, "rb"));
-		if (!file_) {
-			close(fd);
-			fail(ENOMEM, what_);
-		}
-		gzbuffer(file_.get(), line_max / 4);
-	}
-
-	// Returns false behind the last line. Of one that is longer than line_max, so much is
-	// there. It is valid until the next call.
-	bool next(std::string_view &line)
-	{
-		for (;;) {
-			size_t end = rest_.find('\n');
-			bool whole = end != std::string_view::npos || at_end_;
-
-			if (!whole && rest_.size() < line_max) {
-				fill();
-				continue;
-			}
-			if (rest_.empty())
-				return false;
-			line = rest_.substr(0, end);
-			rest_.remove_prefix(std::min(line.size() + 1, rest_.size()));
-			bool is_rest = cut_; // of a line that was too long
-			cut_ = !whole;
-			if (!is_rest)
-				return true;
-		}
-	}
-
-private:
-	void fill()
-	{
-		size_t size = rest_.size();
-		size_t wanted = line_max - size;
-		int err = 0;
-
-		std::copy(rest_.begin(), rest_.end(), buffer_.begin());
-		errno = 0;
-		int n = gzread(file_.get(), &buffer_[size], static_cast<unsigned>(wanted));
-		if (n < static_cast<int>(wanted)) {
-			std::string reason = gzerror(file_.get(), &err);
-
-			if (err == Z_ERRNO)
-				fail(errno, what_);
-			if (err != Z_OK) // it says "<fd:3>: incorrect data check"
-				fail(what_, reason.substr(reason.find(": ") + 2));
-			at_end_ = true;
-		}
-		rest_ = std::string_view(buffer_).substr(0, size + n);
-	}
-
-	std::string what_;
-	Gz file_;
-	std::string buffer_;
-	std::string_view rest_; // of what is in there
-	bool at_end_ = false;
-	bool cut_ = false; // rest_ begins within a line
-};
-
 // What is read of the files, and how much.
 struct List {
 	Ranges<V4> v4;
@@ -372,8 +288,6 @@ static void parse_line(std::string_view line, List &list)
 {
 	std::string_view entry = entry_of(line);
 
-	if (line.size() == line_max)
-		throw ValueError("the line is longer than a megabyte");
 	if (entry.empty())
 		return;
 	if (entry.find(':') == std::string_view::npos)
@@ -385,17 +299,16 @@ static void parse_line(std::string_view line, List &list)
 
 static void read_list(const std::string &path, List &list)
 {
-	Lines lines(path);
+	Lines lines(path, "#;", line_max);
 	std::string_view line;
 
-	for (size_t number = 1; lines.next(line); number++) {
-		if (number == 1 && line.starts_with(byte_order_mark))
-			line.remove_prefix(byte_order_mark.size());
+	while (lines.next(line)) {
 		try {
+			if (lines.is_cut())
+				throw ValueError("the line is longer than a megabyte");
 			parse_line(line, list);
 		} catch (const ValueError &e) {
-			fprintf(stderr, "%s: %s:%zu: %s\n", tool_name().c_str(),
-				path == "-" ? "standard input" : path.c_str(), number, e.what());
+			lines.print_bad(e.what());
 			list.bad++;
 		}
 	}
@@ -849,8 +762,7 @@ static void load(const Options &o)
 		read_list(path, list);
 	if (list.bad && !o.skip_bad)
 		fail(check ? "check the lists" : "load the lists into " + quote(o.dir),
-		     std::to_string(list.bad) + (list.bad == 1 ? " bad line" : " bad lines") +
-			     (check ? "" : ", nothing is changed"));
+		     bad_lines(list.bad) + (check ? "" : ", nothing is changed"));
 	merge(list.v4);
 	merge(list.v6);
 	Layout layout = lay_out(list);

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "lines.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include "cli.h"
+
+constexpr size_t block = size_t{256} << 10;	       // bytes that are read at a time
+constexpr std::string_view utf8_mark = "\xef\xbb\xbf"; // editors write it at the beginning
+constexpr std::string_view blanks = " \t";
+
+Lines::Lines(const std::string &path, std::string_view comments, size_t longest)
+    : name_(path == "-" ? "standard input" : path),
+      what_("read " + (path == "-" ? name_ : quote(path))), comments_(comments), longest_(longest),
+      buffer_(std::min(block, longest), '\0')
+{
+	int fd = path == "-" ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
+			     : open(path.c_str(), O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		fail(errno, what_);
+	file_.reset(gzdopen(fd, "rb"));
+	if (!file_) {
+		close(fd);
+		fail(ENOMEM, what_);
+	}
+	gzbuffer(file_.get(), block / 4);
+}
+
+// Read until the buffer is full, or the file ends.
+void Lines::fill()
+{
+	size_t size = rest_.size();
+	int err = 0;
+
+	std::copy(rest_.begin(), rest_.end(), buffer_.begin());
+	if (size == buffer_.size()) // a long line
+		buffer_.resize(std::min(2 * size, longest_));
+	size_t wanted = buffer_.size() - size;
+	errno = 0;
+	int n = gzread(file_.get(), &buffer_[size], static_cast<unsigned>(wanted));
+	if (n < static_cast<int>(wanted)) {
+		std::string reason = gzerror(file_.get(), &err);
+
+		if (err == Z_ERRNO)
+			fail(errno, what_);
+		if (err != Z_OK) // zlib says "<fd:3>: incorrect data check"
+			fail(what_, reason.substr(reason.find(": ") + 2));
+		at_end_ = true;
+	}
+	rest_ = std::string_view(buffer_).substr(0, size + n);
+}
+
+// The next line as it is in the file, without its LF.
+bool Lines::next_raw(std::string_view &line)
+{
+	for (;;) {
+		size_t end = rest_.find('\n');
+		bool whole = end != std::string_view::npos || at_end_;
+
+		if (!whole && rest_.size() < longest_) {
+			fill();
+			continue;
+		}
+		if (rest_.empty())
+			return false;
+		line = rest_.substr(0, std::min(end, rest_.size()));
+		rest_.remove_prefix(std::min(line.size() + 1, rest_.size()));
+		bool is_rest = cut_;
+		cut_ = !whole;
+		if (!is_rest)
+			return true;
+	}
+}
+
+bool Lines::next(std::string_view &line)
+{
+	while (next_raw(line)) {
+		if (++number_ == 1 && line.starts_with(utf8_mark))
+			line.remove_prefix(utf8_mark.size());
+		if (line.ends_with('\r'))
+			line.remove_suffix(1);
+		line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
+		if (cut_ || !(line.empty() || comments_.find(line[0]) != std::string_view::npos))
+			return true;
+	}
+	return false;
+}
+
+void Lines::print_bad(const char *reason) const
+{
+	fprintf(stderr, "%s: %s:%zu: %s\n", tool_name().c_str(), name_.c_str(), number_, reason);
+}
+
+std::string bad_lines(size_t count)
+{
+	return std::to_string(count) + (count == 1 ? " bad line" : " bad lines");
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// A list that people write or download: one entry per line, `#` begins a comment.
+#pragma once
+
+#include <zlib.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+// The lines of a list that have an entry. The list is read in blocks: it may be larger than
+// memory, as a gzipped list can unpack to any size.
+class Lines
+{
+public:
+	// Open the file, or standard input if the path is "-". A gzipped file is recognized by its
+	// first two bytes. A line whose first character is one of `comments` is skipped, and so
+	// is a blank line; a comment after an entry is left to the caller. `longest` is the
+	// number of bytes that a line has to stay below.
+	Lines(const std::string &path, std::string_view comments, size_t longest);
+
+	// The next line, without a byte order mark, blanks before it, and its end (LF or CR LF).
+	// It is valid until the next call. Returns false after the last one. Fails when the file
+	// cannot be read.
+	bool next(std::string_view &line);
+
+	// Is the last line too long? Then it was cut there, and next() skips the rest. It is
+	// returned even if it is a comment.
+	bool is_cut() const
+	{
+		return cut_;
+	}
+
+	// The number of the last line in its file, from 1 on.
+	size_t number() const
+	{
+		return number_;
+	}
+
+	// "read 'FILE'", for fail().
+	const std::string &what() const
+	{
+		return what_;
+	}
+
+	// Print "TOOL: FILE:12: reason" for the last line.
+	void print_bad(const char *reason) const;
+
+private:
+	struct Close {
+		void operator()(gzFile file) const
+		{
+			gzclose(file);
+		}
+	};
+
+	bool next_raw(std::string_view &line);
+	void fill();
+
+	std::string name_;
+	std::string what_;
+	std::string_view comments_;
+	size_t longest_;
+	size_t number_ = 0;
+	std::unique_ptr<struct gzFile_s, Close> file_;
+	std::string buffer_;
+	std::string_view rest_; // the part of the buffer that is still to be returned
+	bool at_end_ = false;	// of the file
+	bool cut_ = false;
+};
+
+// "1 bad line", "12 bad lines".
+std::string bad_lines(size_t count);
