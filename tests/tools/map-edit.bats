@@ -76,8 +76,8 @@ write_list() {
 # bats test_tags=kernel-free
 @test "map-edit: wrong usage" {
 	misuse "MAP is missing"
-	misuse "show, get, add, del, load or sync is missing" map
-	misuse "'list' is none of show, get, add, del, load, sync" map list
+	misuse "the verb is missing (show, get, add, del, load, sync)" map
+	misuse "unknown verb 'list' (expected show, get, add, del, load, sync)" map list
 	misuse "too many arguments: 'more'" map show more
 	misuse "KEY is missing" map get
 	misuse "too many arguments: '2'" map get 1 2
@@ -88,16 +88,16 @@ write_list() {
 	misuse "too many arguments: 'more'" map load file more
 	misuse "too many arguments: 'more'" map sync file more
 	misuse "--per-cpu goes with show and get" --per-cpu map add 1
-	misuse "--per-cpu goes with show and get" -c map sync file
+	misuse "--per-cpu goes with show and get" --per-cpu map sync file
 	misuse "--dry-run goes with load and sync" --dry-run map add 1
-	misuse "--dry-run goes with load and sync" -d map show
+	misuse "--dry-run goes with load and sync" --dry-run map show
 	misuse "--json and --pretty go with show, get, load and sync" --json map add 1
 	misuse "--json and --pretty go with show, get, load and sync" -p map del 1
 	misuse "--key is empty" --key= map show
-	misuse "--value is empty" -t "" map show
+	misuse "--value is empty" --value "" map show
 	misuse "--btf is empty" --btf "" map show
 	misuse "option '--key' requires an argument" map show --key
-	misuse "option requires an argument -- 'b'" map show -b
+	misuse "option '--btf' requires an argument" map show --btf
 	misuse "option '--json' doesn't allow an argument" --json=1 map show
 }
 
@@ -137,7 +137,7 @@ each_key() {
 		echo "key $type, $text"
 		map=m$((n++))
 		new_map $map "$map_type" "$size" 4 64
-		set -- -k "$type" -t u32 "$BPFFS/$map"
+		set -- --key "$type" --value u32 "$BPFFS/$map"
 		map_is $map
 
 		silent "$@" add -- "$text=5"
@@ -204,7 +204,7 @@ each_array() {
 		if [ "$percpu" ]; then per_cpu "$bytes"; else printf %s "$bytes"; fi
 	}
 	new_map a "$1" 4 8 3
-	set -- -t u64 "$BPFFS/a" # the keys need no type: they are indexes
+	set -- --value u64 "$BPFFS/a" # the keys need no type: they are indexes
 	zero=$(value 0)
 	map_is a "00000000=$zero" "01000000=$zero" "02000000=$zero"
 	says $'0=0\n1=0\n2=0' "$@" show
@@ -218,7 +218,7 @@ each_array() {
 	says "0 added, 1 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	map_is a "00000000=$(value 3)" "01000000=$(value 9)" "02000000=$(value 1)"
 	# Its entries cannot be removed: those that the file does not name become zero.
-	says $'~ 0=3 -> 0\n~ 2=1 -> 0\n0 added, 2 changed, 0 removed' "$@" sync -d "$BATS_TEST_TMPDIR/file"
+	says $'~ 0=3 -> 0\n~ 2=1 -> 0\n0 added, 2 changed, 0 removed' "$@" sync --dry-run "$BATS_TEST_TMPDIR/file"
 	says "0 added, 2 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 	map_is a "00000000=$zero" "01000000=$(value 9)" "02000000=$zero"
 	says "0 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
@@ -227,15 +227,15 @@ each_array() {
 
 	refused "open map '$BPFFS/a': its type is $type: its entries cannot be deleted, only set to another value" \
 		"$@" del 1
-	misuse "KEY '3': the map ends at 2" "$@" get 3
-	misuse "KEY[=VALUE] '3': the map ends at 2" "$@" add 1=5 3
-	misuse "KEY[=VALUE] '1-3': the map ends at 2" "$@" add 1-3
+	misuse "KEY '3': index out of range (0-2)" "$@" get 3
+	misuse "KEY[=VALUE] '3': index out of range (0-2)" "$@" add 1=5 3
+	misuse "KEY[=VALUE] '1-3': index out of range (0-2)" "$@" add 1-3
 	write_list '1\n3\n0-7\n4294967295\n4294967296\n'
 	run -1 --separate-stderr map-edit "$@" load "$BATS_TEST_TMPDIR/file"
 	[ -z "$output" ]
-	[ "$stderr" = "map-edit: $BATS_TEST_TMPDIR/file:2: the map ends at 2
-map-edit: $BATS_TEST_TMPDIR/file:3: the map ends at 2
-map-edit: $BATS_TEST_TMPDIR/file:4: the map ends at 2
+	[ "$stderr" = "map-edit: $BATS_TEST_TMPDIR/file:2: index out of range (0-2)
+map-edit: $BATS_TEST_TMPDIR/file:3: index out of range (0-2)
+map-edit: $BATS_TEST_TMPDIR/file:4: index out of range (0-2)
 map-edit: $BATS_TEST_TMPDIR/file:5: '4294967296' is above 4294967295
 map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	map_is a "00000000=$zero" "01000000=$zero" "02000000=$zero"
@@ -259,7 +259,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	while read -r type size text bytes wrong right inside; do
 		echo "key $type, $text"
 		new_map l lpm_trie "$size" 4 8
-		set -- -k "$type" -t u32 "$BPFFS/l"
+		set -- --key "$type" --value u32 "$BPFFS/l"
 		silent "$@" add "$text=5"
 		map_is l "$bytes=05000000"
 		says "$text=5" "$@" show
@@ -292,17 +292,17 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 @test "map-edit: lpm_trie: keys of another shape, and keys with host bits that others have set" {
 	requires root
 	new_map l lpm_trie 6 4 8
-	set -- -k hex[6] -t u32 "$BPFFS/l"
+	set -- --key hex[6] --value u32 "$BPFFS/l"
 	silent "$@" add 08000000ff00=2
 	map_is l "08000000ff00=02000000"
-	misuse "KEY[=VALUE] '08000000ff01': bits behind the prefix are set" "$@" add 08000000ff01
+	misuse "KEY[=VALUE] '08000000ff01': bits after the prefix are set" "$@" add 08000000ff01
 	misuse "KEY[=VALUE] '11000000ff01': the prefix length is above 16" "$@" add 11000000ff01
 	misuse "KEY '11000000ff01': the prefix length is above 16" "$@" get 11000000ff01
 	map_is l "08000000ff00=02000000"
 
 	# To the kernel 10.1.2.3/8 is 10.0.0.0/8, and it is shown as what can be given back.
 	new_map nets lpm_trie 8 4 8
-	set -- -k cidr4 -t u32 "$BPFFS/nets"
+	set -- --key cidr4 --value u32 "$BPFFS/nets"
 	bpftool map update pinned "$BPFFS/nets" key 8 0 0 0 10 1 2 3 value 1 0 0 0
 	says 10.0.0.0/8=1 "$@" show
 	map-edit "$@" show >"$BATS_TEST_TMPDIR/file"
@@ -326,24 +326,24 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	sockmap-update "$PID" 4 "$BPFFS/sockhash" 7
 	says "1=$one"$'\n'"3=$two" "$BPFFS/sockmap" show
 	says "[{\"key\":1,\"value\":\"$one\"},{\"key\":3,\"value\":\"$two\"}]" "$BPFFS/sockmap" show -j
-	says "7=$two"$'\n'"777=$one" -k u16 "$BPFFS/sockhash" show
+	says "7=$two"$'\n'"777=$one" --key u16 "$BPFFS/sockhash" show
 	says "$two" "$BPFFS/sockmap" get 3
-	says "$one" -k u16 "$BPFFS/sockhash" get 777
+	says "$one" --key u16 "$BPFFS/sockhash" get 777
 	refused "get '2' from map '$BPFFS/sockmap': it is not there" "$BPFFS/sockmap" get 2
-	refused "get '8' from map '$BPFFS/sockhash': it is not there" -k u16 "$BPFFS/sockhash" get 8
-	misuse "KEY '4': the map ends at 3" "$BPFFS/sockmap" get 4
-	misuse "--value does not go with the map type sockmap" -t u64 "$BPFFS/sockmap" show
+	refused "get '8' from map '$BPFFS/sockhash': it is not there" --key u16 "$BPFFS/sockhash" get 8
+	misuse "KEY '4': index out of range (0-3)" "$BPFFS/sockmap" get 4
+	misuse "--value does not go with the map type sockmap" --value u64 "$BPFFS/sockmap" show
 
 	refused "delete from map '$BPFFS/sockmap': '2' is not there" "$BPFFS/sockmap" del 2
 	refused "delete from map '$BPFFS/sockmap': '0' is not there" "$BPFFS/sockmap" del 1 0
 	says "1=$one"$'\n'"3=$two" "$BPFFS/sockmap" show
 	silent "$BPFFS/sockmap" del 1 3
 	says "" "$BPFFS/sockmap" show
-	refused "delete from map '$BPFFS/sockhash': '8' is not there" -k u16 "$BPFFS/sockhash" del 8
-	silent -k u16 "$BPFFS/sockhash" del 777
-	says "7=$two" -k u16 "$BPFFS/sockhash" show
+	refused "delete from map '$BPFFS/sockhash': '8' is not there" --key u16 "$BPFFS/sockhash" del 8
+	silent --key u16 "$BPFFS/sockhash" del 777
+	says "7=$two" --key u16 "$BPFFS/sockhash" show
 	for map in sockmap sockhash; do
-		text="open map '$BPFFS/$map': its type is $map: sockmap-update puts a socket into it"
+		text="open map '$BPFFS/$map': its type is $map: sockmap-update adds a socket to it"
 		refused "$text" "$BPFFS/$map" add 1=1
 		refused "$text" "$BPFFS/$map" load /dev/null
 		refused "$text" "$BPFFS/$map" sync /dev/null
@@ -368,12 +368,12 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	bpftool map update pinned "$BPFFS/hash_of_maps" key 9 3 value pinned "$BPFFS/two"
 	says "1=$one"$'\n'"3=$two" "$BPFFS/array_of_maps" show
 	says "[{\"key\":1,\"value\":$one},{\"key\":3,\"value\":$two}]" "$BPFFS/array_of_maps" show -j
-	says "777=$two" -k u16 "$BPFFS/hash_of_maps" show
+	says "777=$two" --key u16 "$BPFFS/hash_of_maps" show
 	says "$two" "$BPFFS/array_of_maps" get 3
 	refused "get '2' from map '$BPFFS/array_of_maps': it is not there" "$BPFFS/array_of_maps" get 2
-	misuse "--value does not go with the map type array_of_maps" -t u32 "$BPFFS/array_of_maps" show
+	misuse "--value does not go with the map type array_of_maps" --value u32 "$BPFFS/array_of_maps" show
 	for map in array_of_maps hash_of_maps; do
-		text="open map '$BPFFS/$map': its type is $map: 'bpftool map update' puts a map into it"
+		text="open map '$BPFFS/$map': its type is $map: 'bpftool map update' adds a map to it"
 		refused "$text" "$BPFFS/$map" add 1=1
 		refused "$text" "$BPFFS/$map" load /dev/null
 		refused "$text" "$BPFFS/$map" sync /dev/null
@@ -382,8 +382,8 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	silent "$BPFFS/array_of_maps" del 1
 	refused "delete from map '$BPFFS/array_of_maps': '1' is not there" "$BPFFS/array_of_maps" del 1
 	says "3=$two" "$BPFFS/array_of_maps" show
-	silent -k u16 "$BPFFS/hash_of_maps" del 777
-	says "" -k u16 "$BPFFS/hash_of_maps" show
+	silent --key u16 "$BPFFS/hash_of_maps" del 777
+	says "" --key u16 "$BPFFS/hash_of_maps" show
 }
 
 @test "map-edit: an entry that goes away while the map is read, one by one, is not shown" {
@@ -396,11 +396,11 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	done
 	first=$(bpftool map getnext pinned "$BPFFS/m" | tail -n 1)
 	second=$(bpftool map getnext pinned "$BPFFS/m" key "$first" | tail -n 1)
-	calls map-edit -k u8 "$BPFFS/m" show >/dev/null
+	calls map-edit --key u8 "$BPFFS/m" show >/dev/null
 	[ "$(grep -c 'BPF_MAP_.*BATCH' "$CALLS")" -eq 0 ]
 	# It is told of the second, and then there is none; what comes next is the first again.
 	start_stopped bpf "$(grep -nx BPF_MAP_GET_NEXT_KEY "$CALLS" | sed -n '2s/:.*//p')" \
-		map-edit -k u8 "$BPFFS/m" show
+		map-edit --key u8 "$BPFFS/m" show
 	bpftool map delete pinned "$BPFFS/m" key "$second"
 	kill -CONT "$PID"
 	wait "$PID"
@@ -420,7 +420,7 @@ id_of() {
 		refused "open map '$BPFFS/$type': its type is $type, which map-edit cannot show or change" \
 			"$BPFFS/$type" show
 		refused "open map '$BPFFS/$type': its type is $type, which map-edit cannot show or change" \
-			-k u32 -t u32 "$BPFFS/$type" add 1
+			--key u32 --value u32 "$BPFFS/$type" add 1
 	done <<-END
 		ringbuf 0 0 4096
 		queue 0 4 4
@@ -452,7 +452,7 @@ id_of() {
 	says "fd09::1=$((3 * CPUS)) # ${parts#, }" --per-cpu "$BPFFS/addrs6" show
 	says "$((3 * CPUS)) # ${parts#, }" --per-cpu "$BPFFS/addrs6" get fd09::1
 	# The parts as bpftool shapes them.
-	/usr/bin/python3 - "$(map-edit -jc "$BPFFS/addrs6" show)" "$(bpftool -j map dump pinned "$BPFFS/addrs6")" <<-'PY'
+	/usr/bin/python3 - "$(map-edit -j --per-cpu "$BPFFS/addrs6" show)" "$(bpftool -j map dump pinned "$BPFFS/addrs6")" <<-'PY'
 		import json, sys
 		ours, theirs = map(json.loads, sys.argv[1:])
 		assert [entry["values"] for entry in ours] == [entry["formatted"]["values"] for entry in theirs], sys.argv
@@ -471,7 +471,7 @@ id_of() {
 
 	new_map plain hash 4 4 8
 	refused "open map '$BPFFS/plain': its type is hash, which has one value for all CPUs" \
-		-k u32 -t u32 --per-cpu "$BPFFS/plain" show
+		--key u32 --value u32 --per-cpu "$BPFFS/plain" show
 }
 
 @test "map-edit: per-CPU values that differ: the sum, and of what has none the first that is not zero" {
@@ -515,8 +515,8 @@ id_of() {
 	requires root
 	new_map m percpu_array 4 1 1
 	bpftool map update pinned "$BPFFS/m" key 0 0 0 0 value 255
-	says "0=$((-CPUS))" -t s8 "$BPFFS/m" show
-	says "0=$(((255 * CPUS) % 256))" -t u8 "$BPFFS/m" show
+	says "0=$((-CPUS))" --value s8 "$BPFFS/m" show
+	says "0=$(((255 * CPUS) % 256))" --value u8 "$BPFFS/m" show
 }
 
 # ---- types
@@ -593,8 +593,8 @@ id_of() {
 	[ "$(map-edit "$BPFFS/be_ports" show | cut -d= -f1 | tr '\n' ' ')" = "2 9 10 256 1000 " ]
 	map-edit "$BPFFS/addrs" add 10.9.0.1 9.255.0.1 10.10.0.0
 	[ "$(map-edit "$BPFFS/addrs" show | cut -d= -f1 | tr '\n' ' ')" = "9.255.0.1 10.9.0.1 10.10.0.0 " ]
-	map-edit -k s16 -t u8 "$BPFFS/signed" add -- 5 -5 -300 300 0
-	[ "$(map-edit -k s16 -t u8 "$BPFFS/signed" show | cut -d= -f1 | tr '\n' ' ')" = "-300 -5 0 5 300 " ]
+	map-edit --key s16 --value u8 "$BPFFS/signed" add -- 5 -5 -300 300 0
+	[ "$(map-edit --key s16 --value u8 "$BPFFS/signed" show | cut -d= -f1 | tr '\n' ' ')" = "-300 -5 0 5 300 " ]
 	map-edit "$BPFFS/nets" add 10.0.0.0/16 10.0.0.0/8 9.0.0.0/24 10.0.0.0
 	[ "$(map-edit "$BPFFS/nets" show | cut -d= -f1 | tr '\n' ' ')" = "9.0.0.0/24 10.0.0.0/8 10.0.0.0/16 10.0.0.0/32 " ]
 	for key in '10.0.0.2 port=1' '10.0.0.10 port=80' '10.0.0.10 port=9'; do
@@ -612,7 +612,7 @@ id_of() {
 		refused "find the type of the keys of map '$BPFFS/m$size': it has no BTF: give --btf OBJ, or --key $text" \
 			"$BPFFS/m$size" show
 		refused "find the type of the values of map '$BPFFS/m$size': it has no BTF: give --btf OBJ, or --value $text" \
-			-k "hex[$size]" "$BPFFS/m$size" add "$(zeros "$size")"
+			--key "hex[$size]" "$BPFFS/m$size" add "$(zeros "$size")"
 	done <<-END
 		1|u8 or bool (1 byte)
 		2|u16, or be16 for a port in network byte order (2 bytes)
@@ -630,14 +630,14 @@ id_of() {
 	refused "find the type of the keys of map '$BPFFS/l6': it has no BTF: give --btf OBJ, or --key cidr6 (20 bytes)" \
 		"$BPFFS/l6" show
 	# Only del needs no type for the values.
-	silent -k u16 -t u16 "$BPFFS/m2" add 7
-	silent -k u16 "$BPFFS/m2" del 7
+	silent --key u16 --value u16 "$BPFFS/m2" add 7
+	silent --key u16 "$BPFFS/m2" del 7
 
 	refused "find the type of the keys of map '$BPFFS/m2': 'u32' has 4 bytes, and they have 2" \
-		-k u32 "$BPFFS/m2" show
+		--key u32 "$BPFFS/m2" show
 	refused "find the type of the values of map '$BPFFS/m2': 'u8' has 1 byte, and they have 2" \
-		-k u16 -t u8 "$BPFFS/m2" show
-	run -2 --separate-stderr map-edit -k u17 "$BPFFS/m2" show
+		--key u16 --value u8 "$BPFFS/m2" show
+	run -2 --separate-stderr map-edit --key u17 "$BPFFS/m2" show
 	[[ $stderr == "map-edit: "*"'u17'"* ]]
 }
 
@@ -645,23 +645,23 @@ id_of() {
 	requires root
 	new_map ports hash 2 1 8
 	new_map other hash 2 1 8
-	silent -b "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/ports" add 777
+	silent --btf "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/ports" add 777
 	map_is ports 0903=01
 	says 777=1 --btf="$BATS_FILE_TMPDIR/edit.o" "$BPFFS/ports" show
 	# --key and --value win.
-	says 2307=1 -b "$BATS_FILE_TMPDIR/edit.o" -k be16 "$BPFFS/ports" show
-	says 777=true -b "$BATS_FILE_TMPDIR/edit.o" -t bool "$BPFFS/ports" show
-	refused "find the type of the keys of map '$BPFFS/other': '$BATS_FILE_TMPDIR/edit.o' says nothing of a map 'other': give --btf OBJ, or --key u16, or be16 for a port in network byte order (2 bytes)" \
-		-b "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/other" show
+	says 2307=1 --btf "$BATS_FILE_TMPDIR/edit.o" --key be16 "$BPFFS/ports" show
+	says 777=true --btf "$BATS_FILE_TMPDIR/edit.o" --value bool "$BPFFS/ports" show
+	refused "find the type of the keys of map '$BPFFS/other': '$BATS_FILE_TMPDIR/edit.o' has no types for a map 'other': give --key u16, or be16 for a port in network byte order (2 bytes)" \
+		--btf "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/other" show
 	refused "read the BTF of '/etc/passwd': there is none: it is no object file, or was built without -g" \
-		-b /etc/passwd "$BPFFS/ports" show
-	refused "read the BTF of '/nowhere': No such file or directory" -b /nowhere "$BPFFS/ports" show
-	refused "read the BTF of '/etc': Is a directory" -b /etc "$BPFFS/ports" show
+		--btf /etc/passwd "$BPFFS/ports" show
+	refused "read the BTF of '/nowhere': No such file or directory" --btf /nowhere "$BPFFS/ports" show
+	refused "read the BTF of '/etc': Is a directory" --btf /etc "$BPFFS/ports" show
 	# A map of this name, but another one.
 	rm "$BPFFS/ports"
 	new_map ports hash 4 1 8
 	refused "find the type of the keys of map '$BPFFS/ports': the type has 2 bytes, and they have 4" \
-		-b "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/ports" show
+		--btf "$BATS_FILE_TMPDIR/edit.o" "$BPFFS/ports" show
 }
 
 # ---- what bpftool does
@@ -674,12 +674,12 @@ id_of() {
 	map_is ports
 	bpftool map update pinned "$BPFFS/ports" key 7777 0 value 1
 	map_is ports 6100=01 # 97
-	map-edit -k u16 "$BPFFS/ports" del 97
-	silent -k u16 -t u8 "$BPFFS/ports" add 7777
+	map-edit --key u16 "$BPFFS/ports" del 97
+	silent --key u16 --value u8 "$BPFFS/ports" add 7777
 	map_is ports 611e=01 # 0x1e61
-	misuse "KEY[=VALUE] '7777 0': what is behind it makes no sense: '0'" \
-		-k u16 -t u8 "$BPFFS/ports" add "7777 0"
-	misuse "KEY[=VALUE] '77777': '77777' is above 65535" -k u16 -t u8 "$BPFFS/ports" add 77777
+	misuse "KEY[=VALUE] '7777 0': unexpected text after the entry: '0'" \
+		--key u16 --value u8 "$BPFFS/ports" add "7777 0"
+	misuse "KEY[=VALUE] '77777': '77777' is above 65535" --key u16 --value u8 "$BPFFS/ports" add 77777
 	map_is ports 611e=01
 }
 
@@ -690,9 +690,9 @@ id_of() {
 	run ! bpftool batch file "$BATS_TEST_TMPDIR/file"
 	map_is ports 0700=01
 
-	map-edit -k u16 "$BPFFS/ports" del 7
+	map-edit --key u16 "$BPFFS/ports" del 7
 	write_list '7\nx\n77\n70000\n'
-	run -1 --separate-stderr map-edit -k u16 -t u8 "$BPFFS/ports" load "$BATS_TEST_TMPDIR/file"
+	run -1 --separate-stderr map-edit --key u16 --value u8 "$BPFFS/ports" load "$BATS_TEST_TMPDIR/file"
 	[ -z "$output" ]
 	[[ ${stderr_lines[0]} == "map-edit: $BATS_TEST_TMPDIR/file:2: 'x' "* ]]
 	[ "${stderr_lines[1]}" = "map-edit: $BATS_TEST_TMPDIR/file:4: '70000' is above 65535" ]
@@ -705,7 +705,7 @@ id_of() {
 	local map=$BPFFS/ports
 	requires root unprivileged-map-access
 	load_maps
-	fails 1 "map-edit: open map '$map': Permission denied" as_user map-edit -k u16 -t u8 "$map" show
+	fails 1 "map-edit: open map '$map': Permission denied" as_user map-edit --key u16 --value u8 "$map" show
 	chown 65534:65534 "$map"
 	chmod 600 "$map"
 	map-edit "$map" add 777=3
@@ -717,30 +717,30 @@ id_of() {
 		shift
 		fails 1 "map-edit: $text" as_user map-edit "$@"
 	}
-	refused_user "find the type of the keys of map '$map': only CAP_SYS_ADMIN reads its BTF: give --btf OBJ, or --key u16, or be16 for a port in network byte order (2 bytes)" \
+	refused_user "find the type of the keys of map '$map': reading its BTF needs CAP_SYS_ADMIN: give --btf OBJ, or --key u16, or be16 for a port in network byte order (2 bytes)" \
 		"$map" show
 	[ "$(as_user map-edit --btf "$BATS_FILE_TMPDIR/edit.o" "$map" show)" = 777=3 ]
-	[ "$(as_user map-edit -k u16 -t u8 "$map" show)" = 777=3 ]
-	[ "$(as_user map-edit -k u16 -t u8 "$map" get 777)" = 3 ]
-	as_user map-edit -b "$BATS_FILE_TMPDIR/edit.o" "$map" add 7 8-9
+	[ "$(as_user map-edit --key u16 --value u8 "$map" show)" = 777=3 ]
+	[ "$(as_user map-edit --key u16 --value u8 "$map" get 777)" = 3 ]
+	as_user map-edit --btf "$BATS_FILE_TMPDIR/edit.o" "$map" add 7 8-9
 	map_is ports 0700=01 0800=01 0900=01 0903=03
-	as_user map-edit -k u16 "$map" del 8-9
+	as_user map-edit --key u16 "$map" del 8-9
 	write_list '7=2\n77\n'
-	[ "$(as_user map-edit -k u16 -t u8 "$map" load - <"$BATS_TEST_TMPDIR/file")" = "1 added, 1 changed" ]
-	[ "$(as_user map-edit -k u16 -t u8 "$map" sync - <"$BATS_TEST_TMPDIR/file")" = "0 added, 0 changed, 1 removed" ]
+	[ "$(as_user map-edit --key u16 --value u8 "$map" load - <"$BATS_TEST_TMPDIR/file")" = "1 added, 1 changed" ]
+	[ "$(as_user map-edit --key u16 --value u8 "$map" sync - <"$BATS_TEST_TMPDIR/file")" = "0 added, 0 changed, 1 removed" ]
 	map_is ports 0700=02 4d00=01
 
 	# Who may only read it can read it, and no more.
 	chown 0:65534 "$map"
 	chmod 640 "$map"
-	[ "$(as_user map-edit -k u16 -t u8 "$map" get 7)" = 2 ]
-	[ "$(as_user map-edit -k u16 -t u8 "$map" show | tr '\n' ' ')" = "7=2 77=1 " ]
-	[ "$(as_user map-edit -k u16 -t u8 "$map" sync --dry-run /dev/null | tail -n 1)" = "0 added, 0 changed, 2 removed" ]
-	refused_user "open map '$map': Permission denied" -k u16 -t u8 "$map" add 7
-	refused_user "open map '$map': Permission denied" -k u16 "$map" del 7
-	refused_user "open map '$map': Permission denied" -k u16 -t u8 "$map" sync /dev/null
+	[ "$(as_user map-edit --key u16 --value u8 "$map" get 7)" = 2 ]
+	[ "$(as_user map-edit --key u16 --value u8 "$map" show | tr '\n' ' ')" = "7=2 77=1 " ]
+	[ "$(as_user map-edit --key u16 --value u8 "$map" sync --dry-run /dev/null | tail -n 1)" = "0 added, 0 changed, 2 removed" ]
+	refused_user "open map '$map': Permission denied" --key u16 --value u8 "$map" add 7
+	refused_user "open map '$map': Permission denied" --key u16 "$map" del 7
+	refused_user "open map '$map': Permission denied" --key u16 --value u8 "$map" sync /dev/null
 	chmod 600 "$map"
-	refused_user "open map '$map': Permission denied" -k u16 -t u8 "$map" show
+	refused_user "open map '$map': Permission denied" --key u16 --value u8 "$map" show
 	map_is ports 0700=02 4d00=01
 }
 
@@ -749,7 +749,7 @@ id_of() {
 @test "map-edit: lines: comments, blanks, CRLF, ranges, duplicates, no end of line" {
 	requires root
 	new_map m hash 2 1 300
-	set -- -k u16 -t u8 "$BPFFS/m"
+	set -- --key u16 --value u8 "$BPFFS/m"
 	write_list '# ports\r\n7\r\n\n  77 = 2  # two\n\t777=3#three\n   \n1000-1002=4\n1001=5\n7=9'
 	says "6 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	says $'7=9\n77=2\n777=3\n1000=4\n1001=5\n1002=4' "$@" show
@@ -780,7 +780,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 1 bad line, nothing is changed" "$@" lo
 	local nines
 	requires root
 	new_map m hash 2 1 8
-	set -- -k u16 -t u8 "$BPFFS/m"
+	set -- --key u16 --value u8 "$BPFFS/m"
 	nines=$(printf '9%.0s' {1..64})
 	{
 		printf '7\0\n\0\n8\n'
@@ -788,10 +788,10 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 1 bad line, nothing is changed" "$@" lo
 		printf '\n7 '
 		printf '9%.0s' {1..100000}
 	} >"$BATS_TEST_TMPDIR/file"
-	refused "$BATS_TEST_TMPDIR/file:1: what is behind it makes no sense: '\x00'
+	refused "$BATS_TEST_TMPDIR/file:1: unexpected text after the entry: '\x00'
 map-edit: $BATS_TEST_TMPDIR/file:2: '\x00' is not a number
 map-edit: $BATS_TEST_TMPDIR/file:4: '$nines'... is above 65535
-map-edit: $BATS_TEST_TMPDIR/file:5: what is behind it makes no sense: '$nines'...
+map-edit: $BATS_TEST_TMPDIR/file:5: unexpected text after the entry: '$nines'...
 map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	map_is m
 }
@@ -799,7 +799,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 @test "map-edit: ranges of ports and numbers, on the command line" {
 	requires root
 	new_map m hash 2 1 2000
-	set -- -k be16 -t u8 "$BPFFS/m"
+	set -- --key be16 --value u8 "$BPFFS/m"
 	silent "$@" add 1000-2000 7=7
 	diff <(dump m) <({ printf '%04x=01\n' $(seq 1000 2000); echo 0007=07; } | sort)
 	refused "delete from map '$BPFFS/m': '3000-4000' is not there" "$@" del 1000-2000 3000-4000
@@ -814,17 +814,17 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 
 	misuse "KEY[=VALUE] '2000-1000': the range ends before it begins" "$@" add 2000-1000
 	misuse "KEY[=VALUE] '1-2000000': '2000000' is above 65535" "$@" add 1-2000000
-	misuse "KEY[=VALUE] '1-2001': the range is of more keys than the map's 2000" "$@" add 1-2001
+	misuse "KEY[=VALUE] '1-2001': the range has more keys than the map can hold (2000)" "$@" add 1-2001
 	says 5=1 "$@" show
 	new_map s hash 1 1 300
-	misuse "KEY[=VALUE] '5--5': the range ends before it begins" -k s8 -t u8 "$BPFFS/s" add 5--5
-	silent -k s8 -t u8 "$BPFFS/s" add -- -128-127
-	[ "$(map-edit -k s8 -t u8 "$BPFFS/s" show | wc -l)" -eq 256 ]
-	silent -k s8 "$BPFFS/s" del -- -127--1 1-127
-	says $'-128=1\n0=1' -k s8 -t u8 "$BPFFS/s" show
+	misuse "KEY[=VALUE] '5--5': the range ends before it begins" --key s8 --value u8 "$BPFFS/s" add 5--5
+	silent --key s8 --value u8 "$BPFFS/s" add -- -128-127
+	[ "$(map-edit --key s8 --value u8 "$BPFFS/s" show | wc -l)" -eq 256 ]
+	silent --key s8 "$BPFFS/s" del -- -127--1 1-127
+	says $'-128=1\n0=1' --key s8 --value u8 "$BPFFS/s" show
 	# What is no number has no ranges.
 	new_map a hash 4 1 8
-	run -2 --separate-stderr map-edit -k be32 -t u8 "$BPFFS/a" add 10.0.0.1-10.0.0.3
+	run -2 --separate-stderr map-edit --key be32 --value u8 "$BPFFS/a" add 10.0.0.1-10.0.0.3
 	[[ $stderr == "map-edit: KEY[=VALUE] '10.0.0.1-10.0.0.3': "* ]]
 	map_is a
 }
@@ -833,13 +833,13 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	requires root
 	load_maps
 	new_map m hash 2 1 8
-	set -- -k u16 -t u8 "$BPFFS/m"
+	set -- --key u16 --value u8 "$BPFFS/m"
 	misuse "KEY[=VALUE] '65536': '65536' is above 65535" "$@" add 65536
 	misuse "KEY[=VALUE] '7=256': '256' is above 255" "$@" add 7=256
-	misuse "KEY[=VALUE] '7 8': what is behind it makes no sense: '8'" "$@" add '7 8'
-	misuse "KEY[=VALUE] '7=1 8': what is behind it makes no sense: '8'" "$@" add '7=1 8'
-	misuse "KEY[=VALUE] '7#': what is behind it makes no sense: '#'" "$@" add '7#'
-	misuse "KEY '7=1': what is behind it makes no sense: '=1'" "$@" del 7=1
+	misuse "KEY[=VALUE] '7 8': unexpected text after the entry: '8'" "$@" add '7 8'
+	misuse "KEY[=VALUE] '7=1 8': unexpected text after the entry: '8'" "$@" add '7=1 8'
+	misuse "KEY[=VALUE] '7#': unexpected text after the entry: '#'" "$@" add '7#'
+	misuse "KEY '7=1': unexpected text after the key: '=1'" "$@" del 7=1
 	for text in '' x -1 +1 ' ' 7x 0x 7= 7=x 7=-1 =1 7==1; do
 		run -2 --separate-stderr map-edit "$@" add -- 1 "$text"
 		[[ $stderr == "map-edit: KEY[=VALUE] '$text': "* ]]
@@ -853,8 +853,8 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	map_is be_ports 0007=01
 	write_list '7 8\n\n7=1=2\nRED\n'
 	run -1 --separate-stderr map-edit "$@" sync "$BATS_TEST_TMPDIR/file"
-	[ "${stderr_lines[0]}" = "map-edit: $BATS_TEST_TMPDIR/file:1: what is behind it makes no sense: '8'" ]
-	[ "${stderr_lines[1]}" = "map-edit: $BATS_TEST_TMPDIR/file:3: what is behind it makes no sense: '=2'" ]
+	[ "${stderr_lines[0]}" = "map-edit: $BATS_TEST_TMPDIR/file:1: unexpected text after the entry: '8'" ]
+	[ "${stderr_lines[1]}" = "map-edit: $BATS_TEST_TMPDIR/file:3: unexpected text after the entry: '=2'" ]
 	[[ ${stderr_lines[2]} == "map-edit: $BATS_TEST_TMPDIR/file:4: 'RED' "* ]]
 	[ "${stderr_lines[3]}" = "map-edit: sync '$BATS_TEST_TMPDIR/file': 3 bad lines, nothing is changed" ]
 	write_list 'x\n'
@@ -929,7 +929,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	[ "$output" = '{"key":"CROSS","value":"CROSS"}' ]
 	run -0 map-edit --key u32 "$BPFFS/moods" get 3
 	[ "$output" = CROSS ]
-	misuse "KEY[=VALUE] '8=CALM': the map ends at 7" "$BPFFS/moods" add 8=CALM
+	misuse "KEY[=VALUE] '8=CALM': index out of range (0-7)" "$BPFFS/moods" add 8=CALM
 	misuse "KEY[=VALUE] 'GLAD=CALM': 'GLAD' is not one of CALM, CROSS" "$BPFFS/moods" add GLAD=CALM
 	# Other arrays have numbers.
 	silent "$BPFFS/words" add 2-3=9
@@ -940,7 +940,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 @test "map-edit: standard input" {
 	requires root
 	new_map m hash 2 1 8
-	set -- -k u16 -t u8 "$BPFFS/m"
+	set -- --key u16 --value u8 "$BPFFS/m"
 	[ "$(printf '7\n77=2' | map-edit "$@" load -)" = "2 added, 0 changed" ]
 	map_is m 0700=01 4d00=02
 	[ "$(printf '77\n' | map-edit "$@" sync -)" = "0 added, 1 changed, 1 removed" ]
@@ -956,7 +956,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 @test "map-edit: files that cannot be read" {
 	requires root
 	new_map m hash 2 1 8
-	set -- -k u16 -t u8 "$BPFFS/m"
+	set -- --key u16 --value u8 "$BPFFS/m"
 	refused "read '/nowhere': No such file or directory" "$@" load /nowhere
 	refused "read '/etc': Is a directory" "$@" sync /etc
 	refused "read '': No such file or directory" "$@" load ""
@@ -972,7 +972,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	requires root
 	new_map m hash 2 1 8
 	load_prog xdp_pass
-	set -- -k u16 -t u8
+	set -- --key u16 --value u8
 	refused "open map '$BPFFS/nothing': No such file or directory" "$@" "$BPFFS/nothing" show
 	refused "open map '$BPFFS/xdp_pass_prog': not a map" "$@" "$BPFFS/xdp_pass_prog" show
 	refused "open map '$BPFFS/xdp_pass_prog': not a map" "$@" "$BPFFS/xdp_pass_prog" add 7
@@ -986,7 +986,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	new_map m hash 2 1 8
 	bpftool map pin id "$(id_of m)" "$BPFFS/other"
 	mkfifo "$BATS_TEST_TMPDIR/fifo"
-	start map-edit -k u16 -t u8 "$BPFFS/m" load "$BATS_TEST_TMPDIR/fifo"
+	start map-edit --key u16 --value u8 "$BPFFS/m" load "$BATS_TEST_TMPDIR/fifo"
 	exec 9>"$BATS_TEST_TMPDIR/fifo" # returns when it has opened the list, and so the map
 	rm "$BPFFS/m"
 	echo 7 >&9
@@ -994,24 +994,24 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	wait "$PID"
 	[ "$(cat "$OUT")" = "1 added, 0 changed" ]
 	map_is other 0700=01
-	refused "open map '$BPFFS/m': No such file or directory" -k u16 -t u8 "$BPFFS/m" show
+	refused "open map '$BPFFS/m': No such file or directory" --key u16 --value u8 "$BPFFS/m" show
 }
 
 @test "map-edit: a frozen map is shown, and not changed; a program's read-only map is" {
 	requires root
 	new_map m hash 2 1 8
-	set -- -k u16 -t u8 "$BPFFS/m"
+	set -- --key u16 --value u8 "$BPFFS/m"
 	map-edit "$@" add 7
 	bpftool map freeze pinned "$BPFFS/m"
 	says 7=1 "$@" show
-	says $'- 7=1\n0 added, 0 changed, 1 removed' "$@" sync -d /dev/null
-	refused "open map '$BPFFS/m': it is frozen: nobody can change it any more" "$@" add 7
-	refused "open map '$BPFFS/m': it is frozen: nobody can change it any more" "$@" del 7
-	refused "open map '$BPFFS/m': it is frozen: nobody can change it any more" "$@" load /dev/null
-	refused "open map '$BPFFS/m': it is frozen: nobody can change it any more" "$@" sync /dev/null
+	says $'- 7=1\n0 added, 0 changed, 1 removed' "$@" sync --dry-run /dev/null
+	refused "open map '$BPFFS/m': it is frozen and cannot be changed" "$@" add 7
+	refused "open map '$BPFFS/m': it is frozen and cannot be changed" "$@" del 7
+	refused "open map '$BPFFS/m': it is frozen and cannot be changed" "$@" load /dev/null
+	refused "open map '$BPFFS/m': it is frozen and cannot be changed" "$@" sync /dev/null
 	map_is m 0700=01
 	new_map r array 4 4 1 flags 0x80 # BPF_F_RDONLY_PROG
-	silent -t u32 "$BPFFS/r" add 0=7
+	silent --value u32 "$BPFFS/r" add 0=7
 	map_is r 00000000=07000000
 }
 
@@ -1024,14 +1024,14 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 		key=be32 size=4
 		[ $type != lpm_trie ] || key=cidr4 size=8
 		new_map m $type $size 4 4
-		set -- -k $key -t u32 "$BPFFS/m"
+		set -- --key $key --value u32 "$BPFFS/m"
 		map-edit "$@" add 10.0.0.1 10.0.0.2
 		before=$(dump m)
 		write_list '10.0.0.2=9\n10.0.0.3\n10.0.0.4\n10.0.0.5\n'
-		refused "load '$BATS_TEST_TMPDIR/file' into map '$BPFFS/m': the map takes 4 entries, and would have 5" \
+		refused "load '$BATS_TEST_TMPDIR/file' into map '$BPFFS/m': the map holds at most 4 entries, and would have 5" \
 			"$@" load "$BATS_TEST_TMPDIR/file"
 		[ "$(dump m)" = "$before" ]
-		refused "add to map '$BPFFS/m': the map takes 4 entries, and would have 5" \
+		refused "add to map '$BPFFS/m': the map holds at most 4 entries, and would have 5" \
 			"$@" add 10.0.0.2=9 10.0.0.3 10.0.0.4 10.0.0.5
 		[ "$(dump m)" = "$before" ]
 		# With sync there is room: the other one goes, first if it must.
@@ -1040,7 +1040,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 		run -1 --separate-stderr map-edit "$@" add 10.0.0.6
 		[[ $stderr == "map-edit: add to map '$BPFFS/m': "*" (the map is full)" ]]
 		write_list '1.1.1.1\n1.1.1.2\n1.1.1.3\n1.1.1.4\n1.1.1.5\n'
-		refused "sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m': the map takes 4 entries, and would have 5" \
+		refused "sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m': the map holds at most 4 entries, and would have 5" \
 			"$@" sync "$BATS_TEST_TMPDIR/file"
 		[ "$(dump m | wc -l)" -eq 4 ]
 		rm "$BPFFS/m"
@@ -1052,14 +1052,14 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	requires root
 	for type in lru_hash lru_percpu_hash; do
 		new_map m $type 4 4 64
-		set -- -k u32 -t u32 "$BPFFS/m"
+		set -- --key u32 --value u32 "$BPFFS/m"
 		silent "$@" add 1-64
 		silent "$@" add 65-100
 		says 1 "$@" get 100
 		write_list '1-64\n200\n'
 		for verb in load sync; do
 			run -1 --separate-stderr map-edit "$@" $verb "$BATS_TEST_TMPDIR/file"
-			[[ $stderr == *"the map takes 64 entries, and would have 65" ]]
+			[[ $stderr == *"the map holds at most 64 entries, and would have 65" ]]
 		done
 		says 1 "$@" get 100
 		rm "$BPFFS/m"
@@ -1083,7 +1083,7 @@ nth() {
 @test "map-edit: a list is one system call to change, one to delete" {
 	requires root cmd:strace
 	new_map m hash 4 4 5000
-	set -- map-edit -k u32 -t u32 "$BPFFS/m"
+	set -- map-edit --key u32 --value u32 "$BPFFS/m"
 	write_list '1-4000\n'
 	calls "$@" load "$BATS_TEST_TMPDIR/file" >/dev/null
 	[ "$(grep -c BPF_MAP_UPDATE "$CALLS")" -eq 1 ]
@@ -1110,15 +1110,15 @@ nth() {
 	local call error
 	requires root cmd:strace
 	new_map m hash 4 4 100
-	set -- map-edit -k u32 -t u32 "$BPFFS/m"
+	set -- map-edit --key u32 --value u32 "$BPFFS/m"
 	# What a map type without it says is ENOTSUPP, and a kernel that has never heard of it EINVAL.
 	for error in ENOTSUPP EINVAL; do
 		for call in LOOKUP UPDATE DELETE; do
 			echo "$call: $error"
-			map-edit -k u32 -t u32 "$BPFFS/m" sync - <<<"1-50=$RANDOM"
+			map-edit --key u32 --value u32 "$BPFFS/m" sync - <<<"1-50=$RANDOM"
 			write_list '26-75=9\n'
 			calls "$@" sync "$BATS_TEST_TMPDIR/file"
-			map-edit -k u32 -t u32 "$BPFFS/m" sync - <<<"1-50=$RANDOM"
+			map-edit --key u32 --value u32 "$BPFFS/m" sync - <<<"1-50=$RANDOM"
 			[ "$(strace -qq -o "$BATS_TEST_TMPDIR/log" -e trace=bpf \
 				-e "inject=bpf:error=$error:when=$(nth BPF_MAP_${call}_BATCH)" \
 				"$@" sync "$BATS_TEST_TMPDIR/file")" = "25 added, 25 changed, 25 removed" ]
@@ -1139,14 +1139,14 @@ nth() {
 		new_map twin $type $size 4 8
 		write_list '10.0.0.2=9\n10.0.0.3\n10.0.0.4\n10.0.0.5\n10.0.0.6\n'
 		for map in m twin; do
-			map-edit -k $key -t u32 "$BPFFS/$map" add 10.0.0.1 10.0.0.2
+			map-edit --key $key --value u32 "$BPFFS/$map" add 10.0.0.1 10.0.0.2
 		done
-		calls map-edit -k $key -t u32 "$BPFFS/twin" load "$BATS_TEST_TMPDIR/file" >/dev/null
+		calls map-edit --key $key --value u32 "$BPFFS/twin" load "$BATS_TEST_TMPDIR/file" >/dev/null
 
 		# It has read the map, and changed nothing yet.
 		start_stopped bpf $(($(nth BPF_MAP_UPDATE_BATCH) - 1)) \
-			map-edit -k $key -t u32 "$BPFFS/m" load "$BATS_TEST_TMPDIR/file"
-		map-edit -k $key -t u32 "$BPFFS/m" add 10.0.1.1 10.0.1.2 10.0.1.3
+			map-edit --key $key --value u32 "$BPFFS/m" load "$BATS_TEST_TMPDIR/file"
+		map-edit --key $key --value u32 "$BPFFS/m" add 10.0.1.1 10.0.1.2 10.0.1.3
 		before=$(dump m)
 		kill -CONT "$PID"
 		rc=0
@@ -1163,12 +1163,12 @@ nth() {
 	local before call rc=0
 	requires root cmd:strace
 	new_map m hash 4 4 8
-	set -- map-edit -k u32 -t u32 "$BPFFS/m" sync "$BATS_TEST_TMPDIR/file"
+	set -- map-edit --key u32 --value u32 "$BPFFS/m" sync "$BATS_TEST_TMPDIR/file"
 	failing() {
 		strace -qq -o /dev/null -e trace=bpf -e "inject=bpf:error=ENOMEM:when=$(nth "$1")" "${@:2}"
 	}
 	# There is room for both: what is new comes first.
-	map-edit -k u32 -t u32 "$BPFFS/m" add 1-4=7
+	map-edit --key u32 --value u32 "$BPFFS/m" add 1-4=7
 	before=$(dump m)
 	write_list '3-6=8\n'
 	calls "$@" >/dev/null
@@ -1181,7 +1181,7 @@ nth() {
 		[ "$(dump m)" = "$before" ]
 	done
 	# There is none: what is old goes first.
-	map-edit -k u32 -t u32 "$BPFFS/m" add 5-8=7
+	map-edit --key u32 --value u32 "$BPFFS/m" add 5-8=7
 	before=$(dump m)
 	write_list '11-18=8\n'
 	calls "$@" >/dev/null
@@ -1194,19 +1194,19 @@ nth() {
 	[ "$(dump m)" = "$before" ]
 	# Others have taken the room meanwhile: that is said.
 	start_stopped bpf "$(nth BPF_MAP_DELETE_BATCH)" "$@"
-	map-edit -k u32 -t u32 "$BPFFS/m" add 21-23
+	map-edit --key u32 --value u32 "$BPFFS/m" add 21-23
 	kill -CONT "$PID"
 	wait "$PID" || rc=$?
 	[ "$rc" -eq 1 ]
-	[ "$(cat "$OUT.err")" = "map-edit: sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m', of which not all could be undone: Argument list too long (the map is full)" ]
-	[ "$(map-edit -k u32 -t u32 "$BPFFS/m" show | grep -cE '^[1-8]=7$')" -eq 5 ]
-	[ "$(map-edit -k u32 -t u32 "$BPFFS/m" show | grep -cE '^2[1-3]=1$')" -eq 3 ]
+	[ "$(cat "$OUT.err")" = "map-edit: sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/m' (not all changes could be undone): Argument list too long (the map is full)" ]
+	[ "$(map-edit --key u32 --value u32 "$BPFFS/m" show | grep -cE '^[1-8]=7$')" -eq 5 ]
+	[ "$(map-edit --key u32 --value u32 "$BPFFS/m" show | grep -cE '^2[1-3]=1$')" -eq 3 ]
 }
 
 @test "map-edit: what went away meanwhile need not be removed" {
 	requires root cmd:strace
 	new_map m hash 2 1 8
-	set -- -k u16 -t u8 "$BPFFS/m"
+	set -- --key u16 --value u8 "$BPFFS/m"
 	map-edit "$@" add 1-5
 	calls map-edit "$@" sync --dry-run /dev/null >/dev/null
 	start_stopped bpf "$(nth BPF_MAP_LOOKUP_BATCH)" map-edit "$@" sync /dev/null
@@ -1232,7 +1232,7 @@ kill_loop() {
 		    dump = subprocess.run(["bpftool", "-j", "map", "dump", "pinned", pin], capture_output=True, check=True)
 		    return {number(e["key"]): number(e["value"]) for e in json.loads(dump.stdout)}
 		def edit(verb, name):
-		    return ["map-edit", "-k", "u32", "-t", "u32", pin, verb, f"{directory}/{name}"]
+		    return ["map-edit", "--key", "u32", "--value", "u32", pin, verb, f"{directory}/{name}"]
 		verb = "load" if not between else "sync"
 		states = {name: read_list(name) for name in ["old", "new", *between]}
 		def reset():
@@ -1306,7 +1306,7 @@ kill_loop() {
 @test "map-edit: 50,000 CIDRs, loaded, as the kernel has them; a second sync finds nothing to do" {
 	requires root
 	new_map m lpm_trie 8 4 60000
-	set -- -k cidr4 -t u32 "$BPFFS/m"
+	set -- --key cidr4 --value u32 "$BPFFS/m"
 	/usr/bin/python3 - >"$BATS_TEST_TMPDIR/file" <<-'PY'
 		import ipaddress, random
 		random.seed(4)
@@ -1348,8 +1348,8 @@ for entry in json.load(sys.stdin):
 		for key in range(1, 17):
 		    assert not bpf.bpf_map_update_elem(fd, ctypes.byref(ctypes.c_uint32(key)), bytes(3000000), ctypes.c_uint64(0))
 	PY
-	refused "delete from map '$BPFFS/m': '17' is not there" -k u32 "$BPFFS/m" del 1-16 17
-	silent -k u32 "$BPFFS/m" del 1-16
+	refused "delete from map '$BPFFS/m': '17' is not there" --key u32 "$BPFFS/m" del 1-16 17
+	silent --key u32 "$BPFFS/m" del 1-16
 	map_is m
 }
 
@@ -1362,7 +1362,7 @@ on_terminal() {
 	local list edit
 	requires root cmd:script
 	new_map m hash 4 4 50000
-	edit="map-edit -k u32 -t u32 $BPFFS/m load"
+	edit="map-edit --key u32 --value u32 $BPFFS/m load"
 	list='{ seq 20000; sleep 0.7; seq 20001 40000; }'
 	run -0 on_terminal "$list | $edit -"
 	[[ $output == *$'\r\e[Kmap-edit: lines read: 16384'* ]]
@@ -1385,17 +1385,17 @@ on_terminal() {
 @test "map-edit: an output that takes nothing is an error" {
 	requires root
 	new_map m hash 4 4 5000
-	map-edit -k u32 -t u32 "$BPFFS/m" add 1-5000
+	map-edit --key u32 --value u32 "$BPFFS/m" add 1-5000
 	for verb in show "show -j" "get 7" "sync /dev/null"; do
 		fails 1 "map-edit: write to standard output: No space left on device" \
-			bash -c "map-edit -k u32 -t u32 $BPFFS/m $verb >/dev/full"
+			bash -c "map-edit --key u32 --value u32 $BPFFS/m $verb >/dev/full"
 	done
-	map-edit -k u32 -t u32 "$BPFFS/m" add 7
+	map-edit --key u32 --value u32 "$BPFFS/m" add 7
 	for verb in show "show -j" "get 7" "load /dev/null"; do
 		fails 1 "map-edit: write to standard output: Bad file descriptor" \
-			bash -c "map-edit -k u32 -t u32 $BPFFS/m $verb >&-"
+			bash -c "map-edit --key u32 --value u32 $BPFFS/m $verb >&-"
 	done
 	# What prints nothing needs none.
-	fails 0 "" bash -c "map-edit -k u32 -t u32 $BPFFS/m add 8 >&-"
+	fails 0 "" bash -c "map-edit --key u32 --value u32 $BPFFS/m add 8 >&-"
 	map_is m 07000000=01000000 08000000=01000000
 }

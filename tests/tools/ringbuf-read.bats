@@ -173,7 +173,7 @@ lines_are() {
 	refused "open map '$BPFFS/prog': not a map" "$BPFFS/prog"
 	refused "open map '$STATS': its type is percpu_array, not ringbuf" "$STATS"
 	refused "open map '$BPFFS/maps/ping_hash': its type is hash, not ringbuf" -x "$BPFFS/maps/ping_hash"
-	fails 1 "ringbuf-read: open map '$RING': Permission denied" as_user ringbuf-read -x "$RING"
+	fails 1 "ringbuf-read: open map '$RING': Permission denied" as_user ringbuf-read --hex "$RING"
 }
 
 @test "ringbuf-read: text, --json, --pretty, --hex" {
@@ -181,7 +181,7 @@ lines_are() {
 	requires root
 	pings
 	send "$PING" 2
-	run -0 --separate-stderr timeout 10 ringbuf-read -c 2 "$RING"
+	run -0 --separate-stderr timeout 10 ringbuf-read --count 2 "$RING"
 	[ "${#lines[@]}" -eq 2 ]
 	[[ ${lines[0]} =~ ^time=[0-9]+\ "$PING_TEXT"$ ]]
 	[[ ${lines[1]} =~ ^time=[0-9]+\ "$PING_TEXT"$ ]]
@@ -198,7 +198,7 @@ lines_are() {
 
 	for option in -p --pretty; do
 		send "$PING"
-		run -0 --separate-stderr timeout 10 ringbuf-read $option -c 0x1 "$RING"
+		run -0 --separate-stderr timeout 10 ringbuf-read $option --count 0x1 "$RING"
 		[ "${#lines[@]}" -eq 13 ]
 		[ "${lines[2]}" = '    "saddr": "192.0.2.1",' ]
 		/usr/bin/python3 -c '
@@ -210,7 +210,7 @@ assert list(a.items()) == list(b.items()), a' "$output" "$PING_JSON"
 
 	for option in -x --hex; do
 		send "$PING"
-		run -0 --separate-stderr timeout 10 ringbuf-read $option -c 1 "$RING"
+		run -0 --separate-stderr timeout 10 ringbuf-read $option --count 1 "$RING"
 		# As a C compiler lays struct ping_event out: of 56 bytes, time is the first eight.
 		/usr/bin/python3 -c '
 import socket, struct, sys
@@ -232,7 +232,7 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	send_bytes 'bytes([2]) * 14'
 	send_bytes 'bytes([3]) * 14'
 	reads "01 01 01 01 01 01 01 01 01 01 01 01 01 01" --hex
-	run -0 --separate-stderr timeout 10 ringbuf-read -x --count 2 "$RING"
+	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 2 "$RING"
 	[[ ${lines[0]} == "02 02 "* ]]
 	[[ ${lines[1]} == "03 03 "* ]]
 	[ "${#lines[@]}" -eq 2 ]
@@ -242,12 +242,12 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	requires root
 	pings
 	send "$PING" 4
-	run -0 timeout 10 ringbuf-read -c 1 --type ping_event "$RING"
+	run -0 timeout 10 ringbuf-read --count 1 --type ping_event "$RING"
 	[[ $output == *" $PING_TEXT"* ]]
-	run -0 timeout 10 ringbuf-read -c 1 -t 'struct ping_event' "$RING"
+	run -0 timeout 10 ringbuf-read --count 1 --type 'struct ping_event' "$RING"
 	[[ $output == *" $PING_TEXT"* ]]
 	# Another one that is no larger than the event: it shows the beginning.
-	run -0 --separate-stderr timeout 10 ringbuf-read -c 1 -t in6_addr "$RING"
+	run -0 --separate-stderr timeout 10 ringbuf-read --count 1 --type in6_addr "$RING"
 	[[ $output != *saddr* ]]
 	refused "find type 'nothing': no struct of this name in the BTF" -t nothing "$RING"
 	refused "find type 'struct nothing': no struct of this name in the BTF" -t "struct nothing" "$RING"
@@ -281,7 +281,7 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	requires root
 	pings
 	send "$PING"
-	run -0 timeout 10 ringbuf-read -c 1 --btf "$HOOKSET_BUILD/detect_ping.bpf.o" "$RING"
+	run -0 timeout 10 ringbuf-read --count 1 --btf "$HOOKSET_BUILD/detect_ping.bpf.o" "$RING"
 	[[ $output == *" $PING_TEXT"* ]]
 	# The object's, not the kernel's, is what is looked at.
 	refused "find type 'ping_event': no struct of this name in the BTF" \
@@ -313,15 +313,15 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	chmod 711 "$BPFFS/maps"
 	chown 65534 "$RING" "$STATS"
 	send "$PING" 2
-	run -0 --separate-stderr as_user timeout 10 ringbuf-read -c 1 --btf "$object" --lost "$STATS" "$RING"
+	run -0 --separate-stderr as_user timeout 10 ringbuf-read --count 1 --btf "$object" --lost "$STATS" "$RING"
 	[[ $output == *" $PING_TEXT" ]]
 	[ "$stderr" = "ringbuf-read: 1 events read, 0 lost" ]
-	run -0 as_user timeout 10 ringbuf-read -c 1 --hex "$RING"
+	run -0 as_user timeout 10 ringbuf-read --count 1 --hex "$RING"
 	[[ ${lines[0]} == *" c0 00 02 01 "* ]]
 
 	fails 1 "ringbuf-read: find a program that uses map '$RING': Operation not permitted (needs CAP_SYS_ADMIN; without, --btf or --hex)" \
 		as_user ringbuf-read "$RING"
-	run -1 --separate-stderr as_user ringbuf-read -x --lost "$STATS" "$RING"
+	run -1 --separate-stderr as_user ringbuf-read --hex --lost "$STATS" "$RING"
 	[[ $stderr =~ ^"ringbuf-read: read BTF "[0-9]+": Operation not permitted (needs CAP_SYS_ADMIN; --btf reads an object file)"$ ]]
 	chmod 600 "$object"
 	fails 1 "ringbuf-read: read the BTF of '$object': Permission denied" \
@@ -341,7 +341,7 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	poll 5 prog_gone
 	refused "find a program that uses map '$RING': none is loaded, or none has BTF: try --btf or --hex" "$RING"
 	# The events are still there.
-	run -0 timeout 10 ringbuf-read -c 1 --btf "$HOOKSET_BUILD/detect_ping.bpf.o" "$RING"
+	run -0 timeout 10 ringbuf-read --count 1 --btf "$HOOKSET_BUILD/detect_ping.bpf.o" "$RING"
 	[[ $output == *" $PING_TEXT"* ]]
 }
 
@@ -352,7 +352,7 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	pings
 	send "$PING"
 	run -0 timeout 10 strace -qq -o "$BATS_TEST_TMPDIR/log" -e trace=bpf \
-		-e inject=bpf:error=ENOENT:when=5 ringbuf-read -c 1 "$RING"
+		-e inject=bpf:error=ENOENT:when=5 ringbuf-read --count 1 "$RING"
 	[[ $output == *" $PING_TEXT"* ]]
 	grep -q 'BPF_PROG_GET_FD_BY_ID.*INJECTED' "$BATS_TEST_TMPDIR/log"
 }
@@ -371,16 +371,16 @@ import json, sys
 print(sum(v["value"] for v in json.load(sys.stdin)["formatted"]["values"]))' <"$cpus")
 	[ "$expected" -ge 100 ]
 	send_bytes 'bytes(14)'
-	run -0 --separate-stderr timeout 10 ringbuf-read -x -c 1 --lost "$BPFFS/maps/lost_number" "$RING"
+	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 1 --lost "$BPFFS/maps/lost_number" "$RING"
 	[ "$stderr" = "ringbuf-read: $expected events were lost before"$'\n'"ringbuf-read: 1 events read, 0 lost" ]
 
 	# A struct that is as large as a number: only one of its fields counts.
 	bpftool map update pinned "$BPFFS/maps/lost_pair" key 0 0 0 0 value 9 0 0 0 5 0 0 0
 	send_bytes 'bytes(14)'
-	run -0 --separate-stderr timeout 10 ringbuf-read -x -c 1 -l "$BPFFS/maps/lost_pair" "$RING"
+	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 1 --lost "$BPFFS/maps/lost_pair" "$RING"
 	[ "$stderr" = "ringbuf-read: 5 events were lost before"$'\n'"ringbuf-read: 1 events read, 0 lost" ]
 	send_bytes 'bytes(14)'
-	run -0 --separate-stderr timeout 10 ringbuf-read -x -c 1 -l "$BPFFS/maps/lost_pair" -b "$EVENTS" "$RING"
+	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 1 --lost "$BPFFS/maps/lost_pair" --btf "$EVENTS" "$RING"
 	[ "$stderr" = "ringbuf-read: 5 events were lost before"$'\n'"ringbuf-read: 1 events read, 0 lost" ]
 
 	# A number in a map without BTF.
@@ -388,7 +388,7 @@ print(sum(v["value"] for v in json.load(sys.stdin)["formatted"]["values"]))' <"$
 	bpftool map update pinned "$BPFFS/plain" key 0 0 0 0 value 7 0 0 0
 	bpftool map update pinned "$BPFFS/plain" key 1 0 0 0 value 0 1 0 0
 	send_bytes 'bytes(14)'
-	run -0 --separate-stderr timeout 10 ringbuf-read -x -c 1 -l "$BPFFS/plain" "$RING"
+	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 1 --lost "$BPFFS/plain" "$RING"
 	[ "$stderr" = "ringbuf-read: 263 events were lost before"$'\n'"ringbuf-read: 1 events read, 0 lost" ]
 }
 
@@ -684,7 +684,7 @@ print(sum(v["value"]["lost"] for v in json.load(sys.stdin)["formatted"]["values"
 	pings
 	bpftool map update pinned "$BPFFS/maps/ping_hash" key 192 0 2 1 value 0 0 0 0
 	send "$PING"
-	run -0 timeout 10 ringbuf-read -c 1 --json "$RING"
+	run -0 timeout 10 ringbuf-read --count 1 --json "$RING"
 	[[ ${lines[0]} == *'"verdict":"XDP_DROP"}' ]]
 }
 

@@ -4,9 +4,9 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-std::string json_text(const nlohmann::ordered_json &json, bool pretty)
+std::string json_text(const nlohmann::ordered_json &json, bool pretty, bool ascii)
 {
-	return json.dump(pretty ? 4 : -1, ' ', false, nlohmann::json::error_handler_t::replace);
+	return json.dump(pretty ? 4 : -1, ' ', ascii, nlohmann::json::error_handler_t::replace);
 }
 
 void print_json(const nlohmann::ordered_json &json, bool pretty)

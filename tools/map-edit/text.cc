@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include "text.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+
+#include "../lib/cli.h"
+#include "../lib/lines.h"
+#include "../lib/lpm.h"
+#include "../lib/value.h"
+#include "progress.h"
+
+constexpr size_t line_max = size_t{1} << 24;	   // bytes: no value of a map takes as many
+constexpr size_t progress_lines = size_t{1} << 14; // between two looks at the clock
+
+using Kind = Type::Kind;
+
+// ---- keys
+
+static int compare_members(const Type &type, size_t first, const unsigned char *a,
+			   const unsigned char *b)
+{
+	int order = 0;
+
+	for (size_t i = first; i < type.members.size() && !order; i++) {
+		const Type::Member &m = type.members[i];
+
+		order = compare_values(m.type, a + m.offset, b + m.offset);
+	}
+	return order;
+}
+
+int compare_values(const Type &type, const unsigned char *a, const unsigned char *b)
+{
+	auto sign = [](auto x, auto y) { return x < y ? -1 : x > y; };
+	bool is_signed = type.kind == Kind::Signed || type.is_signed;
+	__u64 flip = is_signed ? __u64{1} << (8 * type.size - 1) : 0;
+	int order = 0;
+
+	switch (type.kind) {
+	case Kind::Struct:
+		return compare_members(type, 0, a, b);
+	case Kind::Array:
+		for (size_t i = 0; i < type.count && !order; i++) {
+			const Type &each = type.members[0].type;
+			order = compare_values(each, a + i * each.size, b + i * each.size);
+		}
+		return order;
+	case Kind::Unsigned:
+	case Kind::Signed:
+	case Kind::Bool:
+	case Kind::Enum:
+		return sign(integer(type, {a, type.size}) ^ flip,
+			    integer(type, {b, type.size}) ^ flip);
+	case Kind::Cidr4:
+	case Kind::Cidr6:
+		order = memcmp(a + 4, b + 4, type.size - 4);
+		return order ? order : memcmp(a, b, 4);
+	case Kind::Prefix:
+		order = compare_members(type, 1, a, b);
+		return order ? order : compare_values(type.members[0].type, a, b);
+	default:
+		return memcmp(a, b, type.size);
+	}
+}
+
+static bool is_number(const Type &type)
+{
+	return type.kind == Kind::Unsigned || type.kind == Kind::Signed;
+}
+
+// Refuse a key that the kernel would refuse, or silently take for another one.
+static void check_key(const OpenMap &map, std::vector<unsigned char> &key)
+{
+	if (has_index(map.info.type) && integer(map.key, key) >= map.info.max_entries)
+		throw ValueError("index out of range (0-" +
+				 std::to_string(map.info.max_entries - 1) + ")");
+	if (map.info.type != BPF_MAP_TYPE_LPM_TRIE)
+		return;
+	__u32 longest = 8 * (map.info.key_size - 4);
+	if (prefix_length(key) > longest)
+		throw ValueError("the prefix length is above " + std::to_string(longest));
+	if (clear_after_prefix(key))
+		throw ValueError("bits after the prefix are set");
+}
+
+// Read KEY or FROM-TO at the front of `text`, and remove it.
+static void parse_range(const OpenMap &map, std::string_view &text, KeyRange &range)
+{
+	range.first.resize(map.key.size);
+	parse_front(map.key, text, range.first);
+	check_key(map, range.first);
+	range.last = range.first;
+	if ((is_number(map.key) || map.key.kind == Kind::Be) && skip(text, '-')) {
+		parse_front(map.key, text, range.last);
+		if (compare_values(map.key, range.first.data(), range.last.data()) > 0)
+			throw ValueError("the range ends before it begins");
+		check_key(map, range.last);
+	}
+}
+
+std::vector<unsigned char> parse_key(const OpenMap &map, const std::string &arg)
+{
+	std::vector<unsigned char> key(map.info.key_size);
+
+	try {
+		parse(map.key, arg, key);
+		check_key(map, key);
+	} catch (const ValueError &e) {
+		throw UsageError("KEY " + quote(arg) + ": " + e.what());
+	}
+	return key;
+}
+
+std::vector<KeyRange> parse_ranges(const OpenMap &map, const std::vector<std::string> &args)
+{
+	std::vector<KeyRange> ranges;
+
+	for (const std::string &arg : args) {
+		try {
+			std::string_view text = arg;
+
+			parse_range(map, text, ranges.emplace_back());
+			if (!text.empty())
+				throw ValueError("unexpected text after the key: " + excerpt(text));
+		} catch (const ValueError &e) {
+			throw UsageError("KEY " + quote(arg) + ": " + e.what());
+		}
+	}
+	return ranges;
+}
+
+// ---- entries
+
+static void skip_blanks(std::string_view &text)
+{
+	text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
+}
+
+// Reads KEY[=VALUE] into entries.
+class EntryParser
+{
+public:
+	explicit EntryParser(const OpenMap &map)
+	    : map_(map), entries_(map, map.value.size), value_(map.value.size)
+	{
+	}
+
+	// In a file, a comment may follow.
+	void parse(std::string_view text, bool in_file)
+	{
+		parse_range(map_, text, range_);
+		skip_blanks(text);
+		bool at_end = text.empty() || (in_file && text[0] == '#');
+		if (skip(text, '=')) {
+			skip_blanks(text);
+			parse_front(map_.value, text, value_, Missing::Zero);
+			skip_blanks(text);
+			at_end = text.empty() || (in_file && text[0] == '#');
+		} else {
+			set_default(at_end);
+		}
+		if (!at_end)
+			throw ValueError("unexpected text after the entry: " + excerpt(text));
+		if (range_.is_single())
+			entries_.add(range_.first.data(), value_.data());
+		else
+			expand();
+	}
+
+	// All entries so far, sorted.
+	Entries finish()
+	{
+		entries_.sort_unique();
+		return std::move(entries_);
+	}
+
+private:
+	void set_default(bool at_end)
+	{
+		if (is_number(map_.value) || map_.value.kind == Kind::Bool)
+			store(map_.value, 1, value_);
+		else if (map_.value.kind == Kind::Struct)
+			std::fill(value_.begin(), value_.end(), 0);
+		else if (at_end)
+			throw ValueError("its value is missing: write KEY=VALUE");
+	}
+
+	void expand()
+	{
+		__u64 first = integer(map_.key, range_.first);
+		__u64 more = (integer(map_.key, range_.last) - first) &
+			     UINT64_MAX >> (64 - 8 * map_.key.size);
+
+		if (more >= map_.info.max_entries)
+			throw ValueError("the range has more keys than the map can hold (" +
+					 std::to_string(map_.info.max_entries) + ")");
+		for (__u64 i = 0; i <= more; i++) {
+			store(map_.key, first + i, range_.first);
+			entries_.add(range_.first.data(), value_.data());
+		}
+	}
+
+	const OpenMap &map_;
+	Entries entries_;
+	KeyRange range_; // these are members to be allocated only once
+	std::vector<unsigned char> value_;
+};
+
+Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args)
+{
+	EntryParser parser(map);
+
+	for (const std::string &arg : args) {
+		try {
+			parser.parse(arg, false);
+		} catch (const ValueError &e) {
+			throw UsageError("KEY[=VALUE] " + quote(arg) + ": " + e.what());
+		}
+	}
+	return parser.finish();
+}
+
+Entries parse_list(const OpenMap &map, const std::string &path, const std::string &what)
+{
+	Lines lines(path, "#", line_max);
+	EntryParser parser(map);
+	std::string_view line;
+	Progress progress;
+	size_t count = 0;
+	size_t bad = 0;
+
+	while (lines.next(line)) {
+		if (lines.is_cut()) // perhaps the file is not text at all, such as /dev/zero
+			fail(lines.what(), "a line is longer than 16 MiB");
+		if (++count % progress_lines == 0)
+			progress.say("lines read:", lines.number());
+		try {
+			parser.parse(line, true);
+		} catch (const ValueError &e) {
+			progress.clear();
+			lines.print_bad(e.what());
+			bad++;
+		}
+	}
+	if (bad)
+		fail(what, bad_lines(bad) + ", nothing is changed");
+	return parser.finish();
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// Keys and entries as the user writes them: KEY, FROM-TO, KEY=VALUE, lists.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "entries.h"
+#include "map.h"
+
+// FROM-TO, or a single KEY as a range of one.
+struct KeyRange {
+	std::vector<unsigned char> first;
+	std::vector<unsigned char> last;
+
+	bool is_single() const
+	{
+		return first == last;
+	}
+};
+
+// The argument KEY. Throws UsageError.
+std::vector<unsigned char> parse_key(const OpenMap &map, const std::string &arg);
+
+// The arguments KEY or FROM-TO. Throws UsageError.
+std::vector<KeyRange> parse_ranges(const OpenMap &map, const std::vector<std::string> &args);
+
+// The arguments KEY[=VALUE] or FROM-TO[=VALUE], sorted. Throws UsageError.
+Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args);
+
+// The same of a list, one a line. Prints each bad line, and its progress. Fails if there is a bad
+// line; `what` says what is being done: "load 'FILE'".
+Entries parse_list(const OpenMap &map, const std::string &path, const std::string &what);
+
+// The order of two keys: by their values, field by field, not by their bytes. An LPM key is
+// ordered by its address first.
+int compare_values(const Type &type, const unsigned char *a, const unsigned char *b);
