@@ -82,6 +82,7 @@ build/%: build/obj/%.o $$(call parts,$$*) build/obj/lib.a
 
 # What tests try the library itself with.
 fixtures: $(FIXTURES)
+build/obj/tests/blocklist_table: build/obj/blocklist-load/table.o
 
 build/obj/tests/%: tests/fixtures/%.cc build/obj/lib.a
 	$(call msg,CXX,$@)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 """Compare xdp_blocklist and blocklist-load with python's ipaddress.
 
-blocklist.py differ DIR SEED ROUNDS ADDRESSES  random lists, so many: --dump is what ipaddress
+blocklist.py differ DIR SEED ROUNDS ADDRESSES  random lists, so many: dump is what ipaddress
                                                makes of each, and the program, run by the kernel,
                                                drops and counts what ipaddress says, of so many
                                                random addresses each
@@ -143,7 +143,7 @@ def is_listed(starts, nets, address):
 
 
 def stats(pins):
-    return json.loads(subprocess.check_output(["blocklist-load", "--json", "--stats", pins]))
+    return json.loads(subprocess.check_output(["blocklist-load", "--json", pins, "stats"]))
 
 
 def differ(pins, seed, rounds, addresses):
@@ -155,16 +155,16 @@ def differ(pins, seed, rounds, addresses):
         nets = {v: random_list(rand, v, rand.choice([0, 1, 2, 10, 100, 1000, 10000])) for v in (4, 6)}
         lines = [text_of(rand, net) for net in nets[4] + nets[6]]
         rand.shuffle(lines)
-        loaded = json.loads(subprocess.run(["blocklist-load", "--json", pins, "-"], input="".join(lines),
+        loaded = json.loads(subprocess.run(["blocklist-load", "--json", pins, "load", "-"], input="".join(lines),
                                            stdout=subprocess.PIPE, text=True, check=True).stdout)  # fmt: skip
         collapsed = {v: list(ipaddress.collapse_addresses(nets[v])) for v in (4, 6)}
         expected = {"read": len(lines), "bad": 0, "merged": len(collapsed[4]) + len(collapsed[6]),
                     "ipv4": len(collapsed[4]), "ipv6": len(collapsed[6])}  # fmt: skip
         if expected != {name: loaded[name] for name in expected}:
             sys.exit(f"{where}: loaded {loaded}, expected {expected}")
-        dumped = subprocess.check_output(["blocklist-load", "--dump", pins], text=True).split()
+        dumped = subprocess.check_output(["blocklist-load", pins, "dump"], text=True).split()
         if [ipaddress.ip_network(net) for net in dumped] != collapsed[4] + collapsed[6]:
-            sys.exit(f"{where}: --dump is not what ipaddress makes of the list")
+            sys.exit(f"{where}: dump is not what ipaddress makes of the list")
         before, drops = stats(pins), {4: 0, 6: 0}
         for version in (4, 6):
             starts = [int(net.network_address) for net in collapsed[version]]
@@ -188,7 +188,7 @@ def differ(pins, seed, rounds, addresses):
 def edges(pins, *cidrs):
     program, wrong = Program(f"{pins}/prog"), 0
     for cidr in cidrs:
-        subprocess.run(["blocklist-load", pins, "-"], input=f"{cidr}\n", stdout=subprocess.PIPE, text=True, check=True)
+        subprocess.run(["blocklist-load", pins, "load", "-"], input=f"{cidr}\n", stdout=subprocess.PIPE, text=True, check=True)
         net = ipaddress.ip_network(cidr)
         first, last = int(net.network_address), int(net.broadcast_address)
         tries = {first: True, last: True, (first + last) // 2: True}
@@ -215,13 +215,13 @@ def steady(pins, seconds, *files):
     lists = [set(read_nets(path)) for path in files]
     both = [(net.version, int(net.network_address)) for net in set.intersection(*lists)]
     assert {version for version, _ in both} == {4, 6}
-    subprocess.run(["blocklist-load", pins, files[0]], stdout=subprocess.PIPE, check=True)
+    subprocess.run(["blocklist-load", pins, "load", files[0]], stdout=subprocess.PIPE, check=True)
     going = [True]
 
     def load():
         while going:
             for path in files:
-                subprocess.run(["blocklist-load", pins, path], stdout=subprocess.PIPE, check=True)
+                subprocess.run(["blocklist-load", pins, "load", path], stdout=subprocess.PIPE, check=True)
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
         loader, deadline = pool.submit(load), time.monotonic() + float(seconds)

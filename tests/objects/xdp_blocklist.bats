@@ -15,7 +15,7 @@ load_blocklist() {
 
 # block LINE...: this is the list from now on.
 block() {
-	printf '%s\n' "$@" | blocklist-load "$BPFFS" -
+	printf '%s\n' "$@" | blocklist-load "$BPFFS" load -
 }
 
 # table_list: what the packets of the table want to be listed.
@@ -25,7 +25,7 @@ table_list() {
 
 # dropped IPV4 IPV6: so many packets were.
 dropped() {
-	run -0 blocklist-load --stats "$BPFFS"
+	run -0 blocklist-load "$BPFFS" stats
 	[ "$output" = "dropped4=$1 dropped6=$2" ] || {
 		echo "$output" >&2
 		return 1
@@ -51,7 +51,7 @@ pings_in_vain() {
 @test "xdp_blocklist: each packet of the table gets its verdict" {
 	requires root
 	load_blocklist
-	table_list | blocklist-load "$BPFFS" -
+	table_list | blocklist-load "$BPFFS" load -
 	"$PACKETS" verdicts "$TABLE" "$BPFFS/prog"
 }
 
@@ -59,8 +59,8 @@ pings_in_vain() {
 	requires root
 	load_blocklist
 	"$PACKETS" passes "$TABLE" "$BPFFS/prog"
-	table_list | blocklist-load "$BPFFS" -
-	blocklist-load "$BPFFS" /dev/null
+	table_list | blocklist-load "$BPFFS" load -
+	blocklist-load "$BPFFS" load /dev/null
 	"$PACKETS" passes "$TABLE" "$BPFFS/prog"
 	dropped 0 0
 }
@@ -86,14 +86,14 @@ pings_in_vain() {
 }
 
 @test "xdp_blocklist: no difference to ipaddress in 240,000 addresses and 30 lists" {
-	local lists=$((15 / ${HOOKSET_PATIENCE:-1})) seed=$RANDOM room
+	local lists=$((15 / ${HOOKSET_PATIENCE:-1})) seed=$RANDOM reserved
 	requires root
 	load_blocklist
-	for room in "" 32; do
-		# Of what was in the room before, nothing may be left.
-		[ -z "$room" ] || blocklist-load --room $room "$BPFFS"
-		run -0 "$BLOCKLIST" differ "$BPFFS" "$seed$room" "$lists" 4000
-		echo "seed $seed$room: $output"
+	for reserved in "" 32; do
+		# Nothing of an earlier list may be left.
+		[ -z "$reserved" ] || blocklist-load "$BPFFS" reserve $reserved
+		run -0 "$BLOCKLIST" differ "$BPFFS" "$seed$reserved" "$lists" 4000
+		echo "seed $seed$reserved: $output"
 		[[ $output == "$lists lists "*", $((lists * 8000)) addresses, "*" listed: no difference" ]]
 	done
 }
@@ -108,13 +108,13 @@ pings_in_vain() {
 		map-pin -n "$server" dev veth0 "$BPFFS/dir"
 		pings "$client" 10.9.0.2
 		pings "$client" fd09::2
-		printf '%s\n' 10.9.0.1 fd09::1 | blocklist-load "$BPFFS/dir" -
+		printf '%s\n' 10.9.0.1 fd09::1 | blocklist-load "$BPFFS/dir" load -
 		pings_in_vain "$client" 10.9.0.2
 		pings_in_vain "$client" fd09::2
-		echo 10.9.0.0/31 | blocklist-load "$BPFFS/dir" -
+		echo 10.9.0.0/31 | blocklist-load "$BPFFS/dir" load -
 		pings_in_vain "$client" 10.9.0.2
 		pings "$client" fd09::2
-		printf '%s\n' 10.9.0.2 fd09::/128 fd09::2/127 | blocklist-load "$BPFFS/dir" -
+		printf '%s\n' 10.9.0.2 fd09::/128 fd09::2/127 | blocklist-load "$BPFFS/dir" load -
 		pings "$client" 10.9.0.2
 		pings "$client" fd09::2
 		ip -n "$server" link set dev veth0 $mode off
@@ -124,7 +124,7 @@ pings_in_vain() {
 	prog-load "$HOOKSET_BUILD/xdp_blocklist.bpf.o" "$BPFFS/prog"
 	map-pin prog "$BPFFS/prog" "$BPFFS/dir"
 	ip -n "$server" link set dev veth0 xdp pinned "$BPFFS/prog"
-	echo 10.9.0.1 | blocklist-load "$BPFFS/dir" -
+	echo 10.9.0.1 | blocklist-load "$BPFFS/dir" load -
 	pings_in_vain "$client" 10.9.0.2
 }
 
@@ -144,7 +144,7 @@ pings_in_vain() {
 	dropped 3 3
 	run -0 map-edit "$BPFFS/block_stats" show
 	[ "$output" = "0={dropped4=3 dropped6=3}" ]
-	run -0 blocklist-load --stats --json "$BPFFS"
+	run -0 blocklist-load "$BPFFS" stats --json
 	[ "$output" = '{"dropped4":3,"dropped6":3}' ]
 
 	# Another list changes no counter.
@@ -169,7 +169,7 @@ two_lists() {
 	load_blocklist
 	two_lists
 	"$BLOCKLIST" steady "$BPFFS" 3 "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
-	blocklist-load --room=16 "$BPFFS"
+	blocklist-load "$BPFFS" reserve 16
 	"$BLOCKLIST" steady "$BPFFS" 3 "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/two"
 }
 
@@ -184,7 +184,7 @@ watched() {
 	two_hosts client server
 	load_blocklist
 	two_lists
-	blocklist-load "$BPFFS" "$BATS_TEST_TMPDIR/one"
+	blocklist-load "$BPFFS" load "$BATS_TEST_TMPDIR/one"
 	for mode in xdpdrv xdpgeneric; do
 		ip -n "$server" link set dev veth0 $mode pinned "$BPFFS/prog"
 		start_in "$client" "$BLOCKLIST" flood veth0 198.51.100.7 2001:db8:1::7 192.0.2.200
@@ -193,8 +193,8 @@ watched() {
 		start_in "$server" "$BLOCKLIST" watch veth0 198.51.100.7 2001:db8:1::7 192.0.2.200
 		poll 10 grep -q ready "$OUT"
 		for ((n = 0; n < 10; n++)); do
-			blocklist-load "$BPFFS" "$BATS_TEST_TMPDIR/two" "$BATS_TEST_TMPDIR/one"
-			blocklist-load "$BPFFS" "$BATS_TEST_TMPDIR/one"
+			blocklist-load "$BPFFS" load "$BATS_TEST_TMPDIR/two" "$BATS_TEST_TMPDIR/one"
+			blocklist-load "$BPFFS" load "$BATS_TEST_TMPDIR/one"
 		done
 		stop "$PID"
 		stop "$flood"
@@ -204,7 +204,7 @@ watched() {
 		[ "$(watched 192.0.2.200)" -ge 100 ]
 		ip -n "$server" link set dev veth0 $mode off
 	done
-	run -0 blocklist-load --stats "$BPFFS"
+	run -0 blocklist-load "$BPFFS" stats
 	[[ $output =~ ^dropped4=[0-9]{3,}\ dropped6=[0-9]{3,}$ ]]
 }
 
@@ -212,7 +212,7 @@ watched() {
 	requires root
 	prog-load --maps "$BPFFS/maps" "$HOOKSET_BUILD/xdp_blocklist.bpf.o" "$BPFFS/prog"
 	pins_are "$BPFFS/maps" block_stats blocklist
-	table_list | blocklist-load "$BPFFS/maps" -
+	table_list | blocklist-load "$BPFFS/maps" load -
 	rm "$BPFFS/prog"
 	prog-load --maps "$BPFFS/maps" "$HOOKSET_BUILD/xdp_blocklist.bpf.o" "$BPFFS/prog"
 	"$PACKETS" verdicts "$TABLE" "$BPFFS/prog"

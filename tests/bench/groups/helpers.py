@@ -54,7 +54,7 @@ def bpftool_map_update(wire):
 
 
 def blocklist_load(wire):
-    return BUILD / "blocklist-load", "--stats", load(BUILD / "xdp_blocklist.bpf.o").parent
+    return BUILD / "blocklist-load", load(BUILD / "xdp_blocklist.bpf.o").parent, "stats"
 
 
 def bpftool_map_dump(wire):
@@ -135,7 +135,7 @@ HELPERS = sorted(path.stem for path in pathlib.Path("tools").glob("*.cc"))
 SECTIONS = [
     section("map-pin map", measure(map_pin), ("bpftool map pin", bpftool_map_pin)),
     section("map-edit add", measure(map_edit), ("bpftool map update", bpftool_map_update)),
-    section("blocklist-load --stats", measure(blocklist_load), ("bpftool map dump", bpftool_map_dump)),
+    section("blocklist-load stats", measure(blocklist_load), ("bpftool map dump", bpftool_map_dump)),
     section("prog-load", measure(prog_load), ("bpftool prog load", bpftool_prog_load)),
     section("xdp-attach --expect", measure(xdp_attach), ("bpftool net attach overwrite", bpftool_net_attach),
             ("ip -force link set xdp", ip_link_set)),

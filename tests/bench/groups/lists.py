@@ -172,7 +172,7 @@ class List:
 
 
 def block(prog, blocked):
-    return [BUILD / "blocklist-load", prog.parent, blocked.lines()]
+    return [BUILD / "blocklist-load", prog.parent, "load", blocked.lines()]
 
 
 def fw_block(prog, blocked):

@@ -71,7 +71,7 @@ def added(name, *entries):
 
 def listing(*prefixes):
     """xdp_blocklist has this list."""
-    return lambda prog: run([BUILD / "blocklist-load", prog.parent, "-"], stdin="\n".join(prefixes) + "\n")
+    return lambda prog: run([BUILD / "blocklist-load", prog.parent, "load", "-"], stdin="\n".join(prefixes) + "\n")
 
 
 def opened(prog):
