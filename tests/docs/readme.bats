@@ -101,6 +101,17 @@ first_screen() {
 	done
 }
 
+@test "tools/README.md says what each file of tools/lib is for" {
+	local file
+	for file in "$HOOKSET_ROOT"/tools/lib/*.h "$HOOKSET_ROOT"/tools/lib/*.cc; do
+		file=$(basename "${file%.*}")
+		grep -q "^| .*\`$file\`.* | " "$HOOKSET_ROOT/tools/README.md" || {
+			echo "not in the table of tools/README.md: $file"
+			return 1
+		}
+	done
+}
+
 @test "every fenced block of the walkthroughs is played" {
 	# A block without a prompt would be passed over by the runner.
 	run -0 awk '
