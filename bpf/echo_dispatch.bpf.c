@@ -18,15 +18,17 @@
 
 /*
  * The open ports. Key: __u16, a local port in host byte order; value: __u8,
- * not looked at. It has sizes and no BTF types on purpose: bpftool refuses to
- * dump a map that has BTF to a user without CAP_SYS_ADMIN, and this map is
- * made to be handed to one.
+ * not looked at. The kernel is told their sizes and no BTF types on purpose:
+ * bpftool refuses to dump a map that has BTF to a user without CAP_SYS_ADMIN,
+ * and this map is made to be handed to one. Of __uint(key_size, ...), a pointer
+ * to an array, libbpf reads the array's length alone: what it is an array of
+ * tells map-edit the type.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1024);
-	__uint(key_size, sizeof(__u16));
-	__uint(value_size, sizeof(__u8));
+	__u16 (*key_size)[sizeof(__u16)];
+	__u8 (*value_size)[sizeof(__u8)];
 } echo_ports SEC(".maps");
 
 /* The server. Key: 0; value: a listening TCP or an unconnected UDP socket. */

@@ -641,6 +641,33 @@ id_of() {
 	[[ $stderr == "map-edit: "*"'u17'"* ]]
 }
 
+@test "echo_ports: root needs no --key, a plain user names it, and bpftool dumps the map for the user" {
+	local map=$BPFFS/echo/echo_ports obj=$HOOKSET_BUILD/echo_dispatch.bpf.o
+	requires root unprivileged-map-access
+	prog-load --maps "$BPFFS/echo" "$obj" "$BPFFS/prog"
+	[ "$(bpftool -j map show pinned "$map" | jq .btf_id)" = null ]
+	silent "$map" add 7 77 777
+	says "7=1"$'\n'"77=1"$'\n'"777=1" "$map" show
+	misuse "KEY[=VALUE] '65536': '65536' is above 65535" "$map" add 65536
+	says "7=1"$'\n'"77=1"$'\n'"777=1" --btf "$obj" "$map" show
+	# It is also what bpftool has stored: 777 in host byte order.
+	bpftool map lookup pinned "$map" key hex 09 03
+
+	chmod 755 "$BPFFS/echo"
+	chown 65534 "$map"
+	as_user bpftool map dump pinned "$map"
+	call as_user map-edit "$map" show
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"give --btf OBJ, or --key u16"* ]]
+	[ "$(as_user map-edit --key u16 --value u8 "$map" show | wc -l)" -eq 3 ]
+	as_user map-edit --btf "$obj" "$map" add 7777
+	[ "$(as_user map-edit --btf "$obj" "$map" show | wc -l)" -eq 4 ]
+	# The hint does not repeat what was given.
+	call as_user map-edit --btf "$HOOKSET_BUILD/xdp_drop.bpf.o" "$map" show
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"has no types for a map 'echo_ports': give --key u16"* ]]
+}
+
 @test "map-edit: --btf takes the types from an object file, by the map's name" {
 	requires root
 	new_map ports hash 2 1 8

@@ -369,9 +369,34 @@ static __u32 find_variable(const struct btf *btf, const std::string &name)
 	return found;
 }
 
+// The type that a field of a map's definition tells, or 0:
+//   KEY *key                           as __type(key, KEY) has it
+//   KEY (*key_size)[sizeof(KEY)]       as __uint(key_size, sizeof(KEY)), but not of int, which
+//                                      __uint() itself uses
+static __u32 defined_type(const struct btf *btf, const struct btf_member &m, bool is_size)
+{
+	const struct btf_type *pointer = btf__type_by_id(btf, m.type);
+
+	if (!pointer || !btf_is_ptr(pointer))
+		return 0;
+	if (!is_size)
+		return pointer->type;
+	const struct btf_type *array = btf__type_by_id(btf, pointer->type);
+	if (!array || !btf_is_array(array))
+		return 0;
+	__u32 id = btf_array(array)->type;
+	const struct btf_type *element = btf__type_by_id(btf, id);
+	if (!element || name_of(btf, element->name_off) == "int" ||
+	    btf__resolve_size(btf, id) != btf_array(array)->nelems)
+		return 0;
+	return id;
+}
+
 MapTypes find_map_types(const struct btf *btf, const std::string &name)
 {
 	__u32 var = find_variable(btf, name);
+	// Without a definition, struct ____btf_map_NAME { KEY key; VALUE value; } tells, the
+	// BPF_ANNOTATE_KV_PAIR() of libbpf before 1.0.
 	__u32 id = var ? btf__type_by_id(btf, var)->type : find_struct(btf, "____btf_map_" + name);
 	const struct btf_type *definition = btf__type_by_id(btf, btf__resolve_type(btf, id));
 	MapTypes types;
@@ -381,20 +406,11 @@ MapTypes find_map_types(const struct btf *btf, const std::string &name)
 	for (int i = 0; i < btf_vlen(definition); i++) {
 		const struct btf_member &m = btf_members(definition)[i];
 		std::string_view field = name_of(btf, m.name_off);
-		__u32 type = m.type;
 
-		if (field != "key" && field != "value")
-			continue;
-		// struct { ...; typeof(VALUE) *value; } NAME SEC(".maps"), but
-		// struct ____btf_map_NAME { KEY key; VALUE value; } of BPF_ANNOTATE_KV_PAIR().
-		if (var) {
-			const struct btf_type *pointer = btf__type_by_id(btf, type);
-
-			if (!pointer || !btf_is_ptr(pointer))
-				continue;
-			type = pointer->type;
-		}
-		(field == "key" ? types.key : types.value) = type;
+		if (field == "key" || field == "key_size")
+			types.key = var ? defined_type(btf, m, field == "key_size") : m.type;
+		else if (field == "value" || field == "value_size")
+			types.value = var ? defined_type(btf, m, field == "value_size") : m.type;
 	}
 	return types;
 }
