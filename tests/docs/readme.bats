@@ -16,7 +16,8 @@ README=$BATS_TEST_DIRNAME/../../README.md
 DOCUMENTS=("$README" "$BATS_TEST_DIRNAME"/../../{CONTRIBUTING,SECURITY,*/README,tests/bench/README}.md)
 
 # Those that take long have targets of their own, which are tests themselves.
-SLOW=("make vmtest" "make vmtest FRESH=1" "make vmtest KERNEL=5.10" "make distrotest" "make vagrant-test" "make bench"
+SLOW=("make vmtest" "make vmtest FRESH=1" "make vmtest KERNEL=5.10" "make vmtest KERNEL=5.10 TESTS=tests/tools/map-pin.bats"
+	"make distrotest" "make vagrant-test" "make bench"
 	"make bench-deps" "make bench GROUP=drop" "make bench ROUNDS=9")
 # VirtualBox is on no machine of the tests.
 UNTRIED=("ip address add fd56::1/64 dev vboxnet0")
@@ -128,9 +129,10 @@ first_screen() {
 	[ "$(grep -c '^ok vagrant/.*\.md: ' <<<"$output")" -eq "$(find "$HOOKSET_ROOT"/vagrant/[0-9]*.md | wc -l)" ]
 }
 
-@test "README: make test, sudo make test, tests/run tests/objects/xdp_pass.bats" {
+@test "README: make test, sudo make test, tests/run tests/objects/xdp_pass.bats, make test TESTS=tests/objects/xdp_pass.bats, make all fixtures" {
 	requires root cmd:clang-tidy cmd:shellcheck cmd:vagrant # else it would install them
 	# Not those of the suite that runs this.
+	run -0 make -C "$HOOKSET_ROOT" -s all fixtures
 	run -0 env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
 		sudo make -C "$HOOKSET_ROOT" test TESTS=tests/objects/xdp_pass.bats
 	[[ $output == *" passed, 0 failed, 0 skipped"* ]]
