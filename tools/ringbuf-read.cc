@@ -2,17 +2,16 @@
 // ringbuf-read: print the events of a ring buffer, one a line, field by field, by
 // the BTF of the program that writes them.
 
-#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <getopt.h>
 #include <linux/bpf.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <climits>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -20,13 +19,15 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <vector>
+#include <utility>
 
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/json.h"
 #include "lib/object.h"
 #include "lib/value.h"
 #include "lib/value_json.h"
+#include "ringbuf-read/lost.h"
 
 struct FreeRingBuffer {
 	void operator()(struct ring_buffer *ring) const
@@ -36,45 +37,44 @@ struct FreeRingBuffer {
 };
 using RingBuffer = std::unique_ptr<struct ring_buffer, FreeRingBuffer>;
 
-constexpr size_t flush_bytes = 65536;  // of output that is held back within a burst
-constexpr int lost_interval_ms = 1000; // how often the counter of lost events is looked at
+constexpr int lost_interval_ms = 1000; // between two looks at the counter of lost events
+
+enum class Format { Text, Json, PrettyJson, Hex };
 
 struct Options {
 	CommonOptions common;
-	enum class Format { Text, Json, Hex };
-
-	Format format = Format::Text;
-	bool pretty = false;
-	bool verbose = false;
+	bool hex = false;
 	__u64 count = UINT64_MAX;
 	std::string type; // empty: the struct whose name ends in _event
 	std::string btf;  // empty: that of a program which uses the map
-	std::string lost; // empty: not known
+	std::string lost; // empty: do not report lost events
 	std::string map;
 };
 
 static void usage()
 {
 	fputs("Usage: ringbuf-read [OPTIONS] MAP\n"
-	      "Print the events of the ring buffer pinned at MAP as they come, one a line.\n"
+	      "Print the events of the ring buffer pinned at MAP as they arrive, one a line.\n"
 	      "\n"
-	      "  -j, --json          one JSON object a line\n"
-	      "  -p, --pretty        JSON, indented\n"
-	      "  -x, --hex           the bytes, in hexadecimal; needs no BTF\n"
-	      "  -t, --type=STRUCT   what an event is (default: the struct called *_event)\n"
-	      "  -b, --btf=OBJ       take BTF from this object file (default: from a loaded\n"
+	      "  -j, --json          print one JSON object a line\n"
+	      "  -p, --pretty        print JSON, indented\n"
+	      "      --hex           print the bytes, in hexadecimal; this needs no BTF\n"
+	      "      --type=STRUCT   the type of an event (default: the struct named *_event)\n"
+	      "      --btf=OBJ       take BTF from this object file (default: from a loaded\n"
 	      "                      program that uses the map, which needs CAP_SYS_ADMIN)\n"
-	      "  -c, --count=N       end after N events\n"
-	      "  -l, --lost=MAP      the pinned map that counts the events that were lost: a\n"
-	      "                      number, or a struct with a field called lost\n"
-	      "  -v, --verbose       let libbpf speak\n"
+	      "      --count=N       end after N events\n"
+	      "      --lost=MAP      report lost events; the map pinned at MAP counts them in a\n"
+	      "                      number, or in the field lost of a struct\n"
+	      "  -v, --verbose       print libbpf's log\n"
 	      "  -h, --help          print this and exit\n"
 	      "  -V, --version       print the version and exit\n"
 	      "\n"
-	      "It ends on SIGINT, on SIGTERM and when its output is closed. What was read, and\n"
-	      "with --lost what was lost, is said on standard error.\n",
+	      "It ends on SIGINT, on SIGTERM, and when its output is closed. It reports on\n"
+	      "standard error how many events it has read and, with --lost, how many were lost.\n",
 	      stdout);
 }
+
+enum { OptHex = 256, OptType, OptBtf, OptCount, OptLost }; // without a short form
 
 // Returns false where --help or --version has been answered.
 static bool parse(int argc, char **argv, Options &o)
@@ -82,43 +82,33 @@ static bool parse(int argc, char **argv, Options &o)
 	static const struct option options[] = {
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
-		{"hex", no_argument, nullptr, 'x'},
-		{"type", required_argument, nullptr, 't'},
-		{"btf", required_argument, nullptr, 'b'},
-		{"count", required_argument, nullptr, 'c'},
-		{"lost", required_argument, nullptr, 'l'},
+		{"hex", no_argument, nullptr, OptHex},
+		{"type", required_argument, nullptr, OptType},
+		{"btf", required_argument, nullptr, OptBtf},
+		{"count", required_argument, nullptr, OptCount},
+		{"lost", required_argument, nullptr, OptLost},
 		{"verbose", no_argument, nullptr, 'v'},
 		{"help", no_argument, nullptr, 'h'},
 		{"version", no_argument, nullptr, 'V'},
 		{},
 	};
-	bool json = false;
-	bool hex = false;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jpxt:b:c:l:vhV", options, nullptr)) != -1) {
+	while ((c = getopt_long(argc, argv, "jpvhV", options, nullptr)) != -1) {
 		switch (c) {
-		case 'p':
-			o.common.pretty = true;
-			[[fallthrough]];
-		case 'j':
-			json = true;
-			o.format = Options::Format::Json;
+		case OptHex:
+			o.hex = true;
 			break;
-		case 'x':
-			hex = true;
-			o.format = Options::Format::Hex;
-			break;
-		case 't':
+		case OptType:
 			o.type = require_nonempty(optarg, "--type");
 			break;
-		case 'b':
+		case OptBtf:
 			o.btf = require_nonempty(optarg, "--btf");
 			break;
-		case 'c':
+		case OptCount:
 			o.count = parse_number(optarg, "--count", 1, UINT64_MAX - 1);
 			break;
-		case 'l':
+		case OptLost:
 			o.lost = require_nonempty(optarg, "--lost");
 			break;
 		default:
@@ -126,9 +116,9 @@ static bool parse(int argc, char **argv, Options &o)
 				return false;
 		}
 	}
-	if (json && hex)
+	if (o.common.json && o.hex)
 		throw UsageError("only one of --json, --hex");
-	if (hex && !o.type.empty())
+	if (o.hex && !o.type.empty())
 		throw UsageError("--type does not go with --hex");
 	if (argc == optind)
 		throw UsageError("MAP is missing");
@@ -138,9 +128,9 @@ static bool parse(int argc, char **argv, Options &o)
 	return true;
 }
 
-// ---- what an event is
+// ---- the type of an event
 
-static Btf btf_of_a_user(const Fd &map, const std::string &path)
+static Btf btf_of_program(const Fd &map, const std::string &path)
 {
 	std::string what = "find a program that uses map " + quote(path);
 	__u32 id = btf_of_map_user(map_info(map).id);
@@ -148,11 +138,11 @@ static Btf btf_of_a_user(const Fd &map, const std::string &path)
 	if (id)
 		return load_btf_id(id);
 	if (errno == ENOENT)
-		fail(what, "none is loaded, or none has BTF: try --btf or --hex");
-	fail(errno, what, errno == EPERM ? "needs CAP_SYS_ADMIN; without, --btf or --hex" : "");
+		fail(what, "no loaded program with BTF uses it: try --btf or --hex");
+	fail(errno, what, errno == EPERM ? "needs CAP_SYS_ADMIN, or --btf or --hex" : "");
 }
 
-// The only struct that is called *_event.
+// The only struct that is named *_event.
 static __u32 find_event(const struct btf *btf)
 {
 	std::string names;
@@ -169,110 +159,37 @@ static __u32 find_event(const struct btf *btf)
 		found = id;
 	}
 	if (!count)
-		fail("find the type of the events", "no struct is called *_event: give a --type");
+		fail("find the type of the events", "no struct is named *_event: give --type");
 	if (count > 1)
-		fail("find the type of the events", "give a --type, one of: " + names);
+		fail("find the type of the events", "give --type, one of: " + names);
 	return found;
 }
 
-static Type event_type(const Options &o, const Fd &map)
+// The struct called `name`, with or without "struct " before it, or if that is empty, *_event.
+static Type event_type(const struct btf *btf, const std::string &name)
 {
-	Btf btf = o.btf.empty() ? btf_of_a_user(map, o.map) : load_btf_file(o.btf);
-	std::string name = o.type.starts_with("struct ") ? o.type.substr(7) : o.type;
-	__u32 id = name.empty() ? find_event(btf.get()) : find_struct(btf.get(), name);
+	std::string bare = name.starts_with("struct ") ? name.substr(7) : name;
+	__u32 id = bare.empty() ? find_event(btf) : find_struct(btf, bare);
 
 	if (!id)
-		fail("find type " + quote(o.type), "no struct of this name in the BTF");
-	return read_type(btf.get(), id);
+		fail("find type " + quote(name), "no struct of this name in the BTF");
+	return read_type(btf, id);
 }
 
-// ---- what was lost
+// ---- signals
 
-// A counter in a map: the sum over all its entries, and over all CPUs.
-class LostCounter
-{
-public:
-	LostCounter(const std::string &path, const std::string &btf_path)
-	    : path_(path), map_(open_pinned(ObjectKind::Map, path)), info_(map_info(map_))
-	{
-		if (info_.type != BPF_MAP_TYPE_ARRAY && info_.type != BPF_MAP_TYPE_PERCPU_ARRAY)
-			fail("open map " + quote(path), "its type is " + map_type_name(info_.type) +
-								", not array or percpu_array");
-		find_field(btf_path);
-		if (info_.type == BPF_MAP_TYPE_PERCPU_ARRAY)
-			copies_ = libbpf_num_possible_cpus();
-		stride_ = copies_ == 1 ? info_.value_size : (info_.value_size + 7) / 8 * 8;
-		values_.resize(static_cast<size_t>(stride_) * copies_ + 8);
-	}
-
-	__u64 read()
-	{
-		__u64 sum = 0;
-
-		for (__u32 key = 0; key < info_.max_entries; key++) {
-			if (bpf_map_lookup_elem(map_.get(), &key, values_.data()))
-				fail(errno, "read map " + quote(path_));
-			for (int i = 0; i < copies_; i++)
-				sum += integer(field_,
-					       Bytes(values_).subspan(
-						       offset_ + static_cast<size_t>(i) * stride_));
-		}
-		return sum;
-	}
-
-private:
-	void find_field(const std::string &btf_path)
-	{
-		std::string what = "find the field 'lost' of map " + quote(path_);
-		__u32 id = info_.btf_value_type_id;
-		Btf btf;
-
-		if (!btf_path.empty()) {
-			btf = load_btf_file(btf_path);
-			id = find_map_types(btf.get(), object_name(info_.name)).value;
-		} else if (id) {
-			btf = load_btf_id(info_.btf_id);
-		}
-		if (!id) {
-			if (info_.value_size != 4 && info_.value_size != 8)
-				fail(what, btf ? quote(btf_path) + " has no map of this name"
-					       : "the map has no BTF: try --btf");
-			field_.size = info_.value_size;
-			return;
-		}
-		Type type = read_type(btf.get(), id);
-		field_ = type;
-		for (const Type::Member &m : type.members) {
-			if (m.name != "lost")
-				continue;
-			field_ = m.type;
-			offset_ = m.offset;
-		}
-		if (field_.kind != Type::Kind::Unsigned || offset_ + field_.size > info_.value_size)
-			fail(what, "there is none, or it is no unsigned integer");
-	}
-
-	std::string path_;
-	Fd map_;
-	struct bpf_map_info info_;
-	Type field_;
-	__u32 offset_ = 0;
-	__u32 stride_ = 0;
-	int copies_ = 1;
-	std::vector<unsigned char> values_;
-};
-
-// ---- reading
-
-static volatile sig_atomic_t stopped; // 2: a second ago, or twice
-static int stop_fd = -1;	      // an eventfd, so that poll() wakes up too
+static volatile sig_atomic_t stopping; // since the first signal
+static volatile sig_atomic_t give_up;  // a second signal, or one second later
+static int stop_fd = -1;	       // an eventfd, so that poll() wakes up too
 
 static void on_stop(int)
 {
 	const __u64 one = 1;
 	int saved = errno;
 
-	stopped = stopped ? 2 : 1;
+	if (stopping)
+		give_up = 1;
+	stopping = 1;
 	alarm(1); // for a write() that waits for somebody who does not read
 	// It may be full: then it has been written before, which does as well.
 	[[maybe_unused]] ssize_t n = write(stop_fd, &one, sizeof(one));
@@ -290,13 +207,17 @@ static void catch_signals()
 	sigaction(SIGINT, &action, nullptr);
 	sigaction(SIGTERM, &action, nullptr);
 	sigaction(SIGALRM, &action, nullptr);
-	signal(SIGPIPE, SIG_IGN); // write() says EPIPE instead
+	signal(SIGPIPE, SIG_IGN); // write() returns EPIPE instead
 }
+
+// ---- reading
 
 class Reader
 {
 public:
-	Reader(const Options &options, Type type) : o(options), type_(std::move(type))
+	// `type` is not needed for Format::Hex. Reading ends after `count` events.
+	Reader(Type type, Format format, __u64 count)
+	    : type_(std::move(type)), format_(format), count_(count)
 	{
 	}
 
@@ -310,60 +231,60 @@ public:
 			return self->event({static_cast<unsigned char *>(data), size});
 		} catch (...) {
 			// No exception may pass through C.
-			self->error = std::current_exception();
+			self->error_ = std::current_exception();
 			return -ECANCELED;
 		}
 	}
 
-	// Write out what is held back.
-	void flush()
+	// Write what is held back, and throw what on_event() could not.
+	void finish_burst()
 	{
-		size_t done = 0;
-
-		while (done < out_.size() && !closed) {
-			ssize_t n = write(STDOUT_FILENO, out_.data() + done, out_.size() - done);
-
-			if (n >= 0) {
-				done += n;
-			} else if (errno == EPIPE) {
-				closed = true;
-			} else if (errno != EINTR) {
-				out_.clear();
-				fail(errno, "write to standard output");
-			} else if (stopped > 1) {
-				out_.clear();
-				fail("write to standard output", "stopped before all was written");
-			}
-		}
-		out_.clear();
+		flush();
+		if (error_)
+			std::rethrow_exception(error_);
 	}
 
-	__u64 read = 0;
-	bool closed = false;
-	std::exception_ptr error;
+	__u64 events() const
+	{
+		return events_;
+	}
+
+	bool is_done() const
+	{
+		return stopping || closed_ || events_ == count_;
+	}
 
 private:
 	int event(Bytes bytes)
 	{
-		read++;
-		if (o.format == Options::Format::Hex)
-			append_hex(bytes);
-		else if (bytes.size() < type_.size)
+		events_++;
+		if (format_ != Format::Hex && bytes.size() < type_.size)
 			fail("read an event",
 			     "it has " + std::to_string(bytes.size()) + " bytes, and its type " +
 				     std::to_string(type_.size) + ": try another --type, or --hex");
-		else if (o.format == Options::Format::Json)
-			out_ += to_json(type_, bytes)
-					.dump(o.common.pretty ? 4 : -1, ' ', true,
-					      nlohmann::json::error_handler_t::replace);
-		else
-			print_unbraced(type_, bytes, out_);
+		append(bytes);
 		out_ += '\n';
-		if (out_.size() >= flush_bytes) {
+		if (out_.size() >= output_buffer) {
 			flush();
 			return -ECANCELED; // a burst may never end: let read_events() look about
 		}
-		return read == o.count || stopped || closed ? -ECANCELED : 0;
+		return is_done() ? -ECANCELED : 0;
+	}
+
+	void append(Bytes bytes)
+	{
+		switch (format_) {
+		case Format::Text:
+			print_unbraced(type_, bytes, out_);
+			break;
+		case Format::Json:
+		case Format::PrettyJson:
+			out_ += json_text(to_json(type_, bytes), format_ == Format::PrettyJson,
+					  true);
+			break;
+		case Format::Hex:
+			append_hex(bytes);
+		}
 	}
 
 	void append_hex(Bytes bytes)
@@ -378,23 +299,40 @@ private:
 		}
 	}
 
-	const Options &o;
+	// Not by write_out(): a closed output is no error here, and a signal ends the wait.
+	void flush()
+	{
+		size_t done = 0;
+		int err = 0;
+
+		while (done < out_.size() && !closed_ && !err) {
+			ssize_t n = write(STDOUT_FILENO, out_.data() + done, out_.size() - done);
+
+			if (n >= 0)
+				done += n;
+			else if (errno == EPIPE)
+				closed_ = true;
+			else if (errno != EINTR || give_up)
+				err = errno;
+		}
+		out_.clear(); // after an error, too: nothing may be written twice
+		if (err == EINTR)
+			fail("write to standard output", "stopped before all was written");
+		if (err)
+			fail(err, "write to standard output");
+	}
+
 	Type type_;
+	Format format_;
+	__u64 count_;
+	__u64 events_ = 0;
 	std::string out_;
+	bool closed_ = false; // the output
+	std::exception_ptr error_;
 };
 
-static void say_lost(std::optional<LostCounter> &counter, __u64 &said)
-{
-	if (!counter)
-		return;
-	__u64 now = counter->read();
-	if (now != said)
-		fprintf(stderr, "%s: %llu events lost\n", tool_name().c_str(), now - said);
-	said = now;
-}
-
-static void read_events(const Options &o, struct ring_buffer *ring, Reader &reader,
-			std::optional<LostCounter> &counter, __u64 &lost)
+static void read_events(struct ring_buffer *ring, const std::string &path, Reader &reader,
+			std::optional<LostCounter> &lost)
 {
 	std::array<struct pollfd, 3> fds = {{
 		{ring_buffer__epoll_fd(ring), POLLIN, 0},
@@ -403,33 +341,50 @@ static void read_events(const Options &o, struct ring_buffer *ring, Reader &read
 	}};
 	auto next_look = std::chrono::steady_clock::now();
 
-	while (!stopped && !reader.closed && reader.read < o.count) {
+	while (!reader.is_done()) {
 		int err = ring_buffer__consume(ring);
 
-		if (err >= 0 || err == -ECANCELED)
-			reader.flush(); // what came before an error, too
-		if (reader.error)
-			std::rethrow_exception(reader.error);
+		reader.finish_burst(); // the events before an error are printed, too
 		if (err < 0 && err != -ECANCELED)
-			fail(-err, "read ring buffer " + quote(o.map));
-		if (auto now = std::chrono::steady_clock::now(); now >= next_look) {
-			say_lost(counter, lost);
+			fail(-err, "read ring buffer " + quote(path));
+		if (auto now = std::chrono::steady_clock::now(); lost && now >= next_look) {
+			lost->print_new();
 			next_look = now + std::chrono::milliseconds(lost_interval_ms);
 		}
 		if (err < 0)
 			continue; // more may have come meanwhile
-		if (poll(fds.data(), fds.size(), counter ? lost_interval_ms : -1) < 0 &&
+		if (poll(fds.data(), fds.size(), lost ? lost_interval_ms : -1) < 0 &&
 		    errno != EINTR)
-			fail(errno, "wait for ring buffer " + quote(o.map));
+			fail(errno, "wait for ring buffer " + quote(path));
 		if (fds[2].revents & (POLLERR | POLLHUP | POLLNVAL))
 			return;
 	}
 }
 
+static Format format_of(const Options &o)
+{
+	if (o.hex)
+		return Format::Hex;
+	if (!o.common.json)
+		return Format::Text;
+	return o.common.pretty ? Format::PrettyJson : Format::Json;
+}
+
+static Reader make_reader(const Options &o, const Fd &map)
+{
+	Type type;
+
+	if (!o.hex) {
+		Btf btf = o.btf.empty() ? btf_of_program(map, o.map) : load_btf_file(o.btf);
+
+		type = event_type(btf.get(), o.type);
+	}
+	return {std::move(type), format_of(o), o.count};
+}
+
 static int ringbuf_read(int argc, char **argv)
 {
-	std::optional<LostCounter> counter;
-	__u64 before = 0;
+	std::optional<LostCounter> lost;
 	Options o;
 
 	if (!parse(argc, argv, o))
@@ -440,22 +395,21 @@ static int ringbuf_read(int argc, char **argv)
 	if (type != BPF_MAP_TYPE_RINGBUF)
 		fail("open map " + quote(o.map),
 		     "its type is " + map_type_name(type) + ", not ringbuf");
-	Reader reader(o, o.format == Options::Format::Hex ? Type{} : event_type(o, map));
+	Reader reader = make_reader(o, map);
 	if (!o.lost.empty())
-		before = counter.emplace(o.lost, o.btf).read();
+		lost.emplace(o.lost, o.btf);
 
 	catch_signals();
 	RingBuffer ring(ring_buffer__new(map.get(), Reader::on_event, &reader, nullptr));
 	if (!ring)
 		fail(errno, "open ring buffer " + quote(o.map));
-	if (before)
-		fprintf(stderr, "%s: %llu events were lost before\n", tool_name().c_str(), before);
-	__u64 lost = before;
-	read_events(o, ring.get(), reader, counter, lost);
+	if (lost)
+		lost->print_before();
+	read_events(ring.get(), o.map, reader, lost);
 
-	fprintf(stderr, "%s: %llu events read", tool_name().c_str(), reader.read);
-	if (counter)
-		fprintf(stderr, ", %llu lost", counter->read() - before);
+	fprintf(stderr, "%s: %llu events read", tool_name().c_str(), reader.events());
+	if (lost)
+		fprintf(stderr, ", %llu lost", lost->since_start());
 	fputs("\n", stderr);
 	return 0;
 }

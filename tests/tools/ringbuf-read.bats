@@ -148,18 +148,19 @@ lines_are() {
 	misuse "MAP is missing" --json
 	misuse "too many arguments: 'more'" map more
 	misuse "only one of --json, --hex" --json --hex map
-	misuse "only one of --json, --hex" -x -p map
-	misuse "--type does not go with --hex" -x -t ping_event map
+	misuse "only one of --json, --hex" --hex -p map
+	misuse "--type does not go with --hex" --hex --type ping_event map
 	misuse "unrecognized option '--nothing'" --nothing map
 	misuse "invalid option -- 'n'" -n map
-	misuse "option requires an argument -- 'c'" map -c
+	misuse "option '--count' requires an argument" map --count
+	misuse "invalid option -- 'x'" -x map
 	misuse "option '--type' requires an argument" map --type
 	misuse "option '--hex' doesn't allow an argument" --hex=1 map
 	for text in "" x 1x -1 +1 " 1" 1.5 0y1; do
 		misuse "--count '$text' is not a number" --count="$text" map
 	done
 	for text in 0 0x0 18446744073709551615 99999999999999999999999; do
-		misuse "--count '$text' is not between 1 and 18446744073709551614" -c "$text" map
+		misuse "--count '$text' is not between 1 and 18446744073709551614" --count "$text" map
 	done
 }
 
@@ -172,7 +173,7 @@ lines_are() {
 	refused "open map '$BPFFS': Is a directory" "$BPFFS"
 	refused "open map '$BPFFS/prog': not a map" "$BPFFS/prog"
 	refused "open map '$STATS': its type is percpu_array, not ringbuf" "$STATS"
-	refused "open map '$BPFFS/maps/ping_hash': its type is hash, not ringbuf" -x "$BPFFS/maps/ping_hash"
+	refused "open map '$BPFFS/maps/ping_hash': its type is hash, not ringbuf" --hex "$BPFFS/maps/ping_hash"
 	fails 1 "ringbuf-read: open map '$RING': Permission denied" as_user ringbuf-read --hex "$RING"
 }
 
@@ -208,11 +209,10 @@ b["time"] = a["time"]
 assert list(a.items()) == list(b.items()), a' "$output" "$PING_JSON"
 	done
 
-	for option in -x --hex; do
-		send "$PING"
-		run -0 --separate-stderr timeout 10 ringbuf-read $option --count 1 "$RING"
-		# As a C compiler lays struct ping_event out: of 56 bytes, time is the first eight.
-		/usr/bin/python3 -c '
+	send "$PING"
+	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 1 "$RING"
+	# As a C compiler lays struct ping_event out: of 56 bytes, time is the first eight.
+	/usr/bin/python3 -c '
 import socket, struct, sys
 mapped = lambda a: bytes(10) + b"\xff\xff" + socket.inet_aton(a)
 data = bytes.fromhex(sys.argv[1])
@@ -221,8 +221,7 @@ assert data[8:] == struct.pack("=16s16s4B", mapped("192.0.2.1"), mapped("192.0.2
 # CLOCK_MONOTONIC, in ns, of some moment in the last minute.
 import time
 assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$output"
-		[[ $output =~ ^([0-9a-f]{2}\ ){55}[0-9a-f]{2}$ ]]
-	done
+	[[ $output =~ ^([0-9a-f]{2}\ ){55}[0-9a-f]{2}$ ]]
 }
 
 @test "ringbuf-read: --count ends it, and leaves the rest to the next" {
@@ -249,9 +248,9 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	# Another one that is no larger than the event: it shows the beginning.
 	run -0 --separate-stderr timeout 10 ringbuf-read --count 1 --type in6_addr "$RING"
 	[[ $output != *saddr* ]]
-	refused "find type 'nothing': no struct of this name in the BTF" -t nothing "$RING"
-	refused "find type 'struct nothing': no struct of this name in the BTF" -t "struct nothing" "$RING"
-	refused "find type 'xdp_action': no struct of this name in the BTF" -t xdp_action "$RING"
+	refused "find type 'nothing': no struct of this name in the BTF" --type nothing "$RING"
+	refused "find type 'struct nothing': no struct of this name in the BTF" --type "struct nothing" "$RING"
+	refused "find type 'xdp_action': no struct of this name in the BTF" --type xdp_action "$RING"
 }
 
 @test "ringbuf-read: without --type, the one struct called *_event" {
@@ -259,11 +258,11 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	events "$BATS_FILE_TMPDIR/events1.clang.o"
 	send_bytes 'pack(">H", 7777) + bytes(range(12))'
 	reads "port=7777 rest=[0 1 2 3 4 5 6 7 8 9 10 11]"
-	refused "find the type of the events: no struct is called *_event: give a --type" \
+	refused "find the type of the events: no struct is named *_event: give --type" \
 		--btf "$EVENTS" "$RING"
 	run -1 --separate-stderr ringbuf-read --btf "$BATS_FILE_TMPDIR/events2.clang.o" "$RING"
-	[ "$stderr" = "ringbuf-read: find the type of the events: give a --type, one of: one_event, other_event" ] ||
-		[ "$stderr" = "ringbuf-read: find the type of the events: give a --type, one of: other_event, one_event" ]
+	[ "$stderr" = "ringbuf-read: find the type of the events: give --type, one of: one_event, other_event" ] ||
+		[ "$stderr" = "ringbuf-read: find the type of the events: give --type, one of: other_event, one_event" ]
 	[ -z "$output" ]
 }
 
@@ -285,7 +284,7 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	[[ $output == *" $PING_TEXT"* ]]
 	# The object's, not the kernel's, is what is looked at.
 	refused "find type 'ping_event': no struct of this name in the BTF" \
-		--btf "$EVENTS" -t ping_event "$RING"
+		--btf "$EVENTS" --type ping_event "$RING"
 }
 
 @test "ringbuf-read: --btf, missing, without BTF, garbage" {
@@ -297,11 +296,11 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	head -c 5000 "$EVENTS" >"$dir/cut"
 	refused "read the BTF of '$dir/nothing': No such file or directory" --btf "$dir/nothing" "$RING"
 	refused "read the BTF of '$dir': Is a directory" --btf "$dir" "$RING"
-	refused "read the BTF of '$dir/garbage': $none" -b "$dir/garbage" "$RING"
+	refused "read the BTF of '$dir/garbage': $none" --btf "$dir/garbage" "$RING"
 	refused "read the BTF of '$dir/empty': $none" --btf "$dir/empty" "$RING"
 	refused "read the BTF of '$dir/cut': $none" --btf "$dir/cut" "$RING"
 	refused "read the BTF of '$NO_BTF': $none" --btf "$NO_BTF" "$RING"
-	refused "read the BTF of '$NO_BTF': $none" -x --lost "$STATS" --btf "$NO_BTF" "$RING"
+	refused "read the BTF of '$NO_BTF': $none" --hex --lost "$STATS" --btf "$NO_BTF" "$RING"
 }
 
 @test "ringbuf-read: a plain user reads with --btf or --hex, from pins that are theirs" {
@@ -319,7 +318,7 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 	run -0 as_user timeout 10 ringbuf-read --count 1 --hex "$RING"
 	[[ ${lines[0]} == *" c0 00 02 01 "* ]]
 
-	fails 1 "ringbuf-read: find a program that uses map '$RING': Operation not permitted (needs CAP_SYS_ADMIN; without, --btf or --hex)" \
+	fails 1 "ringbuf-read: find a program that uses map '$RING': Operation not permitted (needs CAP_SYS_ADMIN, or --btf or --hex)" \
 		as_user ringbuf-read "$RING"
 	run -1 --separate-stderr as_user ringbuf-read --hex --lost "$STATS" "$RING"
 	[[ $stderr =~ ^"ringbuf-read: read BTF "[0-9]+": Operation not permitted (needs CAP_SYS_ADMIN; --btf reads an object file)"$ ]]
@@ -339,7 +338,7 @@ assert 0 <= time.monotonic_ns() - struct.unpack("=Q", data[:8])[0] < 60e9' "$out
 		! bpftool prog show id "$id"
 	}
 	poll 5 prog_gone
-	refused "find a program that uses map '$RING': none is loaded, or none has BTF: try --btf or --hex" "$RING"
+	refused "find a program that uses map '$RING': no loaded program with BTF uses it: try --btf or --hex" "$RING"
 	# The events are still there.
 	run -0 timeout 10 ringbuf-read --count 1 --btf "$HOOKSET_BUILD/detect_ping.bpf.o" "$RING"
 	[[ $output == *" $PING_TEXT"* ]]
@@ -398,19 +397,19 @@ print(sum(v["value"] for v in json.load(sys.stdin)["formatted"]["values"]))' <"$
 	events
 	maps=$BPFFS/maps
 	refused "open map '$maps/lost_hash': its type is hash, not array or percpu_array" \
-		-x --lost "$maps/lost_hash" "$RING"
-	refused "open map '$RING': its type is ringbuf, not array or percpu_array" -x --lost "$RING" "$RING"
-	refused "open map '$BPFFS/prog': not a map" -x --lost "$BPFFS/prog" "$RING"
-	refused "open map '$maps/nothing': No such file or directory" -x --lost "$maps/nothing" "$RING"
-	refused "find the field 'lost' of map '$maps/lost_not': there is none, or it is no unsigned integer" \
-		-x --lost "$maps/lost_not" "$RING"
-	refused "find the field 'lost' of map '$maps/lost_text': there is none, or it is no unsigned integer" \
-		-x --lost "$maps/lost_text" "$RING"
+		--hex --lost "$maps/lost_hash" "$RING"
+	refused "open map '$RING': its type is ringbuf, not array or percpu_array" --hex --lost "$RING" "$RING"
+	refused "open map '$BPFFS/prog': not a map" --hex --lost "$BPFFS/prog" "$RING"
+	refused "open map '$maps/nothing': No such file or directory" --hex --lost "$maps/nothing" "$RING"
+	refused "find the field 'lost' of map '$maps/lost_not': there is no such field, or it is not an unsigned integer" \
+		--hex --lost "$maps/lost_not" "$RING"
+	refused "find the field 'lost' of map '$maps/lost_text': there is no such field, or it is not an unsigned integer" \
+		--hex --lost "$maps/lost_text" "$RING"
 	bpftool map create "$BPFFS/plain" type array key 4 value 12 entries 1 name plain
 	refused "find the field 'lost' of map '$BPFFS/plain': the map has no BTF: try --btf" \
-		-x --lost "$BPFFS/plain" "$RING"
-	refused "find the field 'lost' of map '$BPFFS/plain': '$EVENTS' has no map of this name" \
-		-x --lost "$BPFFS/plain" --btf "$EVENTS" "$RING"
+		--hex --lost "$BPFFS/plain" "$RING"
+	refused "find the field 'lost' of map '$BPFFS/plain': '$EVENTS' has no types for a map of this name" \
+		--hex --lost "$BPFFS/plain" --btf "$EVENTS" "$RING"
 }
 
 @test "ringbuf-read: SIGINT and SIGTERM end it, with a summary and exit status 0" {
