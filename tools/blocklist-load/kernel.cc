@@ -19,6 +19,7 @@
 
 #include "../lib/cli.h"
 #include "../lib/object.h"
+#include "../lib/percpu.h"
 #include "../lib/pin.h"
 
 std::string mebibytes(size_t cells)
@@ -291,15 +292,12 @@ struct block_stats read_stats(const std::string &dir)
 	std::string path = dir + "/block_stats";
 	Fd map = open_pinned(ObjectKind::Map, path, true);
 	struct bpf_map_info info = map_info(map);
-	int cpus = libbpf_num_possible_cpus();
 	struct block_stats sum = {};
 	const __u32 zero = 0;
 
-	if (cpus < 0)
-		fail(-cpus, "count the CPUs");
 	if (info.type != BPF_MAP_TYPE_PERCPU_ARRAY || info.value_size != sizeof(sum))
 		fail("open map " + quote(path), "it is not a map of xdp_blocklist");
-	std::vector<struct block_stats> each(cpus);
+	std::vector<struct block_stats> each(possible_cpus());
 	if (bpf_map_lookup_elem(map.get(), &zero, each.data()))
 		fail(errno, "read map " + quote(path));
 	for (const struct block_stats &one : each) {
