@@ -82,6 +82,23 @@ misused() {
 	each help
 }
 
+@test "a letter means the same in every tool, and all else is long only" {
+	letters() {
+		"$1" --help | sed -nE 's/^ +-([a-zA-Z]), --([a-z-]+).*/\1 \2/p'
+	}
+	diff <(each letters | grep -v '^tool:' | LC_ALL=C sort -u) - <<-'END'
+		V version
+		h help
+		j json
+		m mode
+		n netns
+		o owner
+		p pretty
+		r replace
+		v verbose
+	END
+}
+
 @test "--version" {
 	local version
 	version=$(sed -n 's/^VERSION *:= *//p' "$HOOKSET_ROOT/Makefile")
