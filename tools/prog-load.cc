@@ -171,20 +171,21 @@ static std::string list(const std::vector<Function> &functions)
 	return text;
 }
 
-// The function to load. Those in .text are mostly subprograms of others: they count where
-// they are asked for, or where there is nothing else.
-static Function choose(const ObjectFile &file, const Options &o)
+// The function to load: by its section and its name, each of which may be empty. Functions in
+// .text are mostly subprograms of others: they count if they are asked for, or if there is
+// nothing else.
+static Function choose(const ObjectFile &file, const std::string &section,
+		       const std::string &program, const std::string &what)
 {
-	std::string what = "load from " + quote(o.object);
 	std::vector<Function> all = file.functions();
 	std::vector<Function> fit;
 	bool only_text =
 		std::all_of(all.begin(), all.end(), [](const Function &f) { return f.in_text(); });
 
 	for (const Function &f : all)
-		if ((o.section.empty() || f.section == o.section) &&
-		    (o.program.empty() || f.name == o.program) &&
-		    (!f.in_text() || only_text || !o.section.empty() || !o.program.empty()))
+		if ((section.empty() || f.section == section) &&
+		    (program.empty() || f.name == program) &&
+		    (!f.in_text() || only_text || !section.empty() || !program.empty()))
 			fit.push_back(f);
 	if (all.empty())
 		fail(what, file.has_section(".symtab")
@@ -336,7 +337,7 @@ static int prog_load(int argc, char **argv)
 		return 0;
 
 	ObjectFile file(o.object);
-	Function function = choose(file, o);
+	Function function = choose(file, o.section, o.program, "load from " + quote(o.object));
 	std::string what = "load program " + quote(function.name) + " of " + quote(o.object);
 	check_pin_path(o.pin, o.replace);
 	// With its pin, a link or a map that nobody else holds would go.
