@@ -21,7 +21,8 @@ LDFLAGS    += -Wl,--gc-sections -Wl,--as-needed
 LDFLAGS    += -static-libstdc++ -static-libgcc
 LDLIBS     := -lbpf -lelf -lz
 
-OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c))
+OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c)) \
+	   $(patsubst bpf/%.bpf.c,build/%.frags.bpf.o,$(wildcard bpf/xdp_*.bpf.c bpf/detect_ping.bpf.c))
 TOOLS   := $(patsubst tools/%.cc,build/%,$(wildcard tools/*.cc))
 LIB     := $(patsubst tools/lib/%.cc,build/obj/lib/%.o,$(wildcard tools/lib/*.cc))
 FIXTURES := $(patsubst tests/fixtures/%.cc,build/obj/tests/%,$(wildcard tests/fixtures/*.cc))
@@ -55,10 +56,16 @@ build/%.o: bpf/%.c
 	@mkdir -p build/obj
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF build/obj/$*.o.d -c $< -o $@
 
+# The same program for frames of more than one buffer, such as jumbo frames in native mode.
+build/%.frags.bpf.o: bpf/%.bpf.c
+	$(call msg,BPF,$@)
+	@mkdir -p build/obj
+	$(Q)$(CLANG) $(BPF_CFLAGS) -DXDP_FRAGS -MMD -MP -MF build/obj/$*.frags.bpf.o.d -c $< -o $@
+
 # The .text object holds nothing but its program, and the port that was asked for.
 build/xdp_drop.o: BPF_CFLAGS := $(filter-out -g -gbtf,$(BPF_CFLAGS))
-build/xdp_drop.o build/xdp_drop.bpf.o: BPF_CFLAGS += -DDROP_PORT=$(DROP_PORT)
-build/xdp_drop.o build/xdp_drop.bpf.o: build/obj/drop_port
+build/xdp_drop.o build/xdp_drop.bpf.o build/xdp_drop.frags.bpf.o: BPF_CFLAGS += -DDROP_PORT=$(DROP_PORT)
+build/xdp_drop.o build/xdp_drop.bpf.o build/xdp_drop.frags.bpf.o: build/obj/drop_port
 build/obj/drop_port: FORCE
 	@mkdir -p build/obj
 	@echo $(DROP_PORT) | cmp -s - $@ || echo $(DROP_PORT) > $@

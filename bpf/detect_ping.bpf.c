@@ -13,7 +13,6 @@
  */
 #include "detect_ping.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "include/parse.h"
@@ -164,12 +163,12 @@ static __always_inline int detect6(struct xdp_md *ctx, struct cursor *c)
 	return verdict;
 }
 
-SEC("xdp")
+XDP_SECTION
 int detect_ping(struct xdp_md *ctx)
 {
 	struct cursor c = cursor_init(ctx);
 
-	switch (parse_eth(&c)) {
+	switch (parse_link(&c)) {
 	case bpf_htons(ETH_P_IP):
 		return detect4(ctx, &c);
 	case bpf_htons(ETH_P_IPV6):

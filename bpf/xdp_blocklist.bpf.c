@@ -14,8 +14,6 @@
  */
 #include "xdp_blocklist.h"
 
-#include <stdbool.h>
-
 #include "include/parse.h"
 
 /* Key: 0; value: the active list, see xdp_blocklist.h. */
@@ -208,7 +206,7 @@ static __always_inline int block4(struct cursor *c, void *list, __u32 first)
 	struct iphdr *ip;
 
 	/* Is it from a listed address? */
-	if (parse_ip4(c, &ip) < 0)
+	if (parse_ip4_header(c, &ip) < 0)
 		return XDP_PASS;
 	if (!is_listed4(list, first, bpf_ntohl(ip->saddr)))
 		return XDP_PASS;
@@ -238,7 +236,7 @@ static __always_inline int block6(struct cursor *c, void *list, __u32 first)
 	return XDP_DROP;
 }
 
-SEC("xdp")
+XDP_SECTION
 int xdp_blocklist(struct xdp_md *ctx)
 {
 	struct cursor c = cursor_init(ctx);
@@ -254,7 +252,7 @@ int xdp_blocklist(struct xdp_md *ctx)
 	if (!head) /* never */
 		return XDP_PASS;
 
-	switch (parse_eth(&c)) {
+	switch (parse_link(&c)) {
 	case bpf_htons(ETH_P_IP):
 		return head->head.first4 ? block4(&c, list, head->head.first4) : XDP_PASS;
 	case bpf_htons(ETH_P_IPV6):

@@ -15,5 +15,6 @@ const volatile __u16 drop_port = DROP_PORT;
 
 #undef DROP_PORT
 #define DROP_PORT drop_port
-#define SECTION SEC("xdp")
+#define SECTION XDP_SECTION
+#define XDP_DROP_KNOBS
 #include "xdp_drop.c"

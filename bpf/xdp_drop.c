@@ -7,6 +7,9 @@
  * builds the same source as SEC("xdp"), for loaders that no longer load .text
  * (libbpf 1.5).
  */
+#ifndef XDP_DROP_KNOBS
+#define PARSE_NO_KNOBS
+#endif
 #include "include/parse.h"
 
 #ifndef DROP_PORT
@@ -31,7 +34,7 @@ int xdp_drop(struct xdp_md *ctx)
 	asm volatile("" : "+r"(verdict));
 
 	/* Which protocol does it carry? */
-	switch (parse_eth(&c)) {
+	switch (parse_link(&c)) {
 	case bpf_htons(ETH_P_IP):
 		proto = parse_ip4(&c, &ip4);
 		break;

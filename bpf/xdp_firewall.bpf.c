@@ -31,7 +31,6 @@
  */
 #include "xdp_firewall.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "include/parse.h"
@@ -158,8 +157,8 @@ struct {
 } fw_udp_ports SEC(".maps");
 
 /*
- * Protocols to drop by default. Key: icmp, tcp, udp, icmpv6, unparsed, fragment or other; value:
- * the packets dropped.
+ * Protocols to drop by default. Key: an IP protocol, unparsed, fragment or other; value: the
+ * packets dropped. A later fragment is looked up as `fragment` only.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -240,6 +239,18 @@ static __always_inline void count(__u64 *packets, __u64 *bytes, __u32 len)
 	__sync_fetch_and_add(bytes, len);
 }
 
+/* Its ports, of UDP-Lite, DCCP or SCTP. Returns 0, or -1 if they are cut off. */
+static __always_inline int read_ports(struct cursor *c, struct packet *p)
+{
+	struct port_header *ports;
+
+	if (parse_ports(c, &ports) < 0)
+		return -1;
+	p->sport = ports->source;
+	p->dport = ports->dest;
+	return 0;
+}
+
 /* Its ports and flags. Returns 0, or -1 if the header cannot be parsed; likewise below. */
 static __always_inline int read_tcp(struct cursor *c, struct packet *p)
 {
@@ -295,6 +306,8 @@ static __always_inline enum fw_proto classify(struct cursor *c, struct packet *p
 		return read_udp(c, p) < 0 ? unparsed : udp;
 	if (proto == icmp_proto)
 		return read_icmp(c, p) < 0 ? unparsed : icmp_proto;
+	if (proto == IPPROTO_SCTP || proto == IPPROTO_DCCP || proto == IPPROTO_UDPLITE)
+		return read_ports(c, p) < 0 ? unparsed : other;
 	return other;
 }
 
@@ -342,16 +355,21 @@ static __always_inline bool is_banned(const struct packet *p)
 /*
  * Take a token from a bucket of `burst` tokens, which gets `pps` tokens per second. Returns false
  * if it is empty. The bucket is kept as the time at which it is full again, so that a CPU takes a
- * token by an atomic addition, without waiting for another.
+ * token by an atomic addition, without waiting for another. A time that is further away than an
+ * empty bucket's was made under a lower rate or a larger burst, which has been changed since.
  */
 static __always_inline bool bucket_take(__u64 *ready, __u32 pps, __u32 burst)
 {
 	__u64 now = bpf_ktime_get_ns();
 	__u64 interval = NSEC_PER_SEC / pps;
+	__u64 last = now + (burst - 1) * interval; /* there is one token left */
 	__u64 at = *(volatile __u64 *)ready;
 
-	if (at > now + (burst - 1) * interval)
+	if (at > last) {
+		if (at > last + interval)
+			*(volatile __u64 *)ready = last + interval;
 		return false;
+	}
 	if (at < now)
 		*(volatile __u64 *)ready = now + interval;
 	else
@@ -530,9 +548,13 @@ static __always_inline bool is_reply(const struct packet *p, bool v6)
 /* Nothing matched: is its protocol dropped by default? */
 static __always_inline enum fw_stats judge_by_protocol(const struct packet *p)
 {
-	enum fw_proto proto = p->deny_class;
-	struct fw_count *entry = bpf_map_lookup_elem(&fw_deny, &proto);
+	enum fw_proto class = p->deny_class, proto = p->proto;
+	struct fw_count *entry = NULL;
 
+	if (class == other && proto != icmp && proto != icmpv6) /* of the other version of IP */
+		entry = bpf_map_lookup_elem(&fw_deny, &proto);
+	if (!entry)
+		entry = bpf_map_lookup_elem(&fw_deny, &class);
 	if (!entry)
 		return default_pass;
 	count(&entry->packets, &entry->bytes, p->len);
@@ -584,15 +606,15 @@ static __always_inline enum fw_stats judge(const struct packet *p, bool v6)
 }
 
 /*
- * If the IP header is cut off or malformed, the addresses are unknown, and only fw_deny decides.
- * The kernel drops such packets, too.
+ * If the IP header is cut off, the addresses are unknown, and only fw_deny decides. The kernel
+ * drops such packets, too.
  */
 static __always_inline enum fw_stats judge4(struct cursor *c, struct packet *p)
 {
-	struct iphdr *ip;
+	struct iphdr *ip = NULL;
 	int proto = parse_ip4(c, &ip);
 
-	if (proto < 0)
+	if (!ip)
 		return judge_by_protocol(p);
 	p->saddr.s6_addr32[2] = p->daddr.s6_addr32[2] = bpf_htonl(0xffff);
 	p->saddr.s6_addr32[3] = ip->saddr;
@@ -660,11 +682,10 @@ static __always_inline void emit_event(struct xdp_md *ctx, const struct packet *
 	bpf_ringbuf_submit(e, 0);
 }
 
-SEC("xdp")
+XDP_SECTION
 int xdp_firewall(struct xdp_md *ctx)
 {
 	struct packet p = {
-		.len = ctx->data_end - ctx->data,
 		.proto = unparsed,
 		.deny_class = unparsed,
 	};
@@ -673,7 +694,8 @@ int xdp_firewall(struct xdp_md *ctx)
 	struct fw_count *stats;
 	__u32 key;
 
-	switch (parse_eth(&c)) {
+	p.len = c.remaining;
+	switch (parse_link(&c)) {
 	case bpf_htons(ETH_P_IP):
 		p.vlan = c.vlan;
 		p.inner = c.inner;

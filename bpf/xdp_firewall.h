@@ -25,13 +25,15 @@ enum fw_proto {
 	icmp = 1,
 	tcp = 6,
 	udp = 17,
+	dccp = 33,
 	gre = 47,
 	esp = 50,
 	icmpv6 = 58,
 	sctp = 132,
+	udplite = 136,
 	unparsed = 256, /* a header is cut off or malformed */
 	fragment = 257, /* in fw_deny: a later fragment of any protocol */
-	other = 258,	/* in fw_deny: all but ICMP, TCP, UDP and the two above */
+	other = 258,	/* in fw_deny: a protocol that is not ICMP, TCP or UDP and has no entry */
 } __attribute__((packed));
 
 static_assert(sizeof(enum fw_proto) == 2, "enum fw_proto is part of keys");
@@ -62,7 +64,7 @@ struct fw_rule4 {
 	__u16 vlan;	     /* VLAN id of the only tag, or of the outer one; 0: any or none */
 	__u16 inner;	     /* VLAN id of the inner tag, if there are two; 0: any or none */
 	enum fw_proto proto; /* 0: any */
-	__be16 port;	     /* destination port of TCP or UDP, or the port of a group; 0: any */
+	__be16 port;	     /* destination port of proto, or the port of a group; 0: any */
 	__be32 addr;	     /* source */
 	__u32 : 32;
 };
@@ -157,7 +159,7 @@ struct fw_event {
 	__u16 vlan;    /* VLAN id of the only tag, or of the outer one; 0: none */
 	__u16 inner;   /* VLAN id of the inner tag, if there are two; 0: none */
 	enum fw_proto proto;
-	__be16 sport; /* of TCP and UDP, else 0 */
+	__be16 sport; /* of TCP, UDP, UDP-Lite, DCCP and SCTP, else 0 */
 	__be16 dport; /* likewise */
 	__u8 type;    /* of ICMP and ICMPv6, else 0 */
 	__u8 code;    /* likewise */

@@ -10,7 +10,11 @@
 
 #include <bpf/bpf_helpers.h>
 
+#ifdef XDP_FRAGS
+SEC("xdp.frags")
+#else
 SEC("xdp")
+#endif
 int xdp_prog_simple(struct xdp_md *ctx)
 {
 	return XDP_PASS;

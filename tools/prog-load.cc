@@ -355,6 +355,8 @@ static int prog_load(int argc, char **argv)
 
 	Object object = open_object(file, o.object);
 	struct bpf_program *program = select_program(object.get(), function.name, section, what);
+	if (section.starts_with("xdp.frags"))
+		set_frags(object.get());
 	for (const Setting &setting : o.settings)
 		set_variable(object.get(), setting.variable, setting.value);
 	std::vector<SharedMap> maps = reuse_maps(object.get(), o.maps);

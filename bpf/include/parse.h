@@ -6,15 +6,18 @@
  * what happens to a packet that cannot be parsed.
  *
  *   function          hands out  returns                       moves the cursor
- *   parse_eth         -          EtherType, network order      behind Ethernet, VLAN tags
+ *   parse_link        -          EtherType, network order      behind Ethernet, VLAN tags
+ *   parse_ip4_header  header     0                             no
  *   parse_ip4         header     protocol                      behind the header, options
  *   parse_ip6_header  header     next header                   behind the fixed header
  *   parse_ip6         header     protocol                      behind extension headers
  *   parse_tcp         header     0                             no
  *   parse_udp         header     0                             no
+ *   parse_ports       ports      0                             no
  *   parse_icmp        header     type                          no
  *
- * parse_ip6 hands the header out even if an extension header cannot be parsed.
+ * The two _header functions check no length: they serve a filter on addresses. parse_ip4 and
+ * parse_ip6 hand the header out even if they return -1, when its addresses can be read.
  * Pointers that are handed out point into the packet, so fields are in network byte
  * order. The VLAN ids in the cursor are in host byte order. Constants that have no
  * name in the kernel's UAPI headers come with their RFC.
@@ -31,8 +34,38 @@
 #include <linux/types.h>
 #include <linux/udp.h>
 
+#include <stdbool.h>
+
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
+
+/* ---- knobs of every object that parses: prog-load --set l3=true */
+
+#ifdef PARSE_NO_KNOBS /* for an object without maps */
+#define l3 false
+#define frags false
+#else
+/* Do frames begin with the IP header? So it is on devices without Ethernet: TUN, WireGuard, PPP. */
+const volatile bool l3 = false;
+
+/*
+ * May frames have more than one buffer (SEC("xdp.frags"), since Linux 5.18)? Then data_end is not
+ * the end of the packet. prog-load --type xdp.frags sets it as well.
+ */
+#ifdef XDP_FRAGS
+const volatile bool frags = true;
+#else
+const volatile bool frags = false;
+#endif
+#endif
+
+#ifdef XDP_FRAGS
+#define XDP_SECTION SEC("xdp.frags")
+#else
+#define XDP_SECTION SEC("xdp")
+#endif
+
+/* ---- the parser */
 
 #define VLAN_MAX_DEPTH 2 /* 802.1ad (QinQ) outside, 802.1Q inside */
 #define IPV6_EXT_MAX 8	 /* more are not parsed; RFC 8200 section 4.1 recommends at most six */
@@ -57,8 +90,9 @@ enum frag_pos {
 
 struct cursor {
 	void *pos;	    /* the next byte to parse */
-	void *end;	    /* one past the last byte of the packet */
-	__u32 remaining;    /* bytes from pos to the end of the IP packet, by its header */
+	void *end;	    /* one past the last byte of the packet's first buffer */
+	__u32 remaining;    /* bytes from pos to the end of the frame, in all its buffers, or,
+			       behind an IP header, to the end of the IP packet */
 	enum frag_pos frag; /* set by parse_ip4() and parse_ip6() */
 	__u16 vlan;	    /* VLAN id of the only tag, or of the outer one; 0: none */
 	__u16 inner;	    /* VLAN id of the inner tag, if there are two; 0: none */
@@ -105,30 +139,46 @@ struct icmp_header {
 	__be16 sequence;
 };
 
+/*
+ * The first 4 bytes of TCP (RFC 9293), UDP (RFC 768), UDP-Lite (RFC 3828), DCCP (RFC 4340) and
+ * SCTP (RFC 9260).
+ */
+struct port_header {
+	__be16 source;
+	__be16 dest;
+};
+
 enum { ICMP4_ECHO_REPLY = 0, ICMP4_ECHO_REQUEST = 8 };	   /* RFC 792 */
 enum { ICMP6_ECHO_REQUEST = 128, ICMP6_ECHO_REPLY = 129 }; /* RFC 4443 */
 
-static __always_inline struct cursor cursor_init(const struct xdp_md *ctx)
+static __always_inline struct cursor cursor_init(struct xdp_md *ctx)
 {
 	struct cursor c = {
 		.pos = (void *)(long)ctx->data,
 		.end = (void *)(long)ctx->data_end,
 	};
 
+	c.remaining = frags ? bpf_xdp_get_buff_len(ctx) : c.end - c.pos;
 	return c;
 }
 
 /*
- * A length field in host byte order. The verifiers of Linux 5.10 to 6.12 do not know
- * that a swapped 16-bit value has only 16 bits, and refuse to add it to a pointer.
- * The mask is in assembly because the compiler knows, and would drop one in C.
+ * The EtherType that belongs to the version of IP, for a frame that begins with the IP header. A
+ * program sees no other protocol there: such devices have no field for one.
  */
-static __always_inline __u64 be16_len(__be16 field)
+static __always_inline int parse_version(struct cursor *c)
 {
-	__u64 host = bpf_ntohs(field);
+	__u8 *version = c->pos;
 
-	asm volatile("%0 &= 0xffff" : "+r"(host));
-	return host;
+	if ((void *)(version + 1) > c->end)
+		return -1;
+	switch (*version >> 4) {
+	case 4:
+		return bpf_htons(ETH_P_IP);
+	case 6:
+		return bpf_htons(ETH_P_IPV6);
+	}
+	return -1;
 }
 
 /*
@@ -143,6 +193,7 @@ static __always_inline int parse_eth(struct cursor *c)
 	if ((void *)(eth + 1) > c->end)
 		return -1;
 	c->pos = eth + 1;
+	c->remaining -= sizeof(*eth);
 	proto = eth->proto;
 
 	for (int i = 0; i < VLAN_MAX_DEPTH; i++) {
@@ -154,6 +205,7 @@ static __always_inline int parse_eth(struct cursor *c)
 		if ((void *)(tag + 1) > c->end)
 			return -1;
 		c->pos = tag + 1;
+		c->remaining -= sizeof(*tag);
 		proto = tag->proto;
 		id = bpf_ntohs(tag->tci & bpf_htons(VLAN_ID));
 		if (c->vlan)
@@ -164,24 +216,48 @@ static __always_inline int parse_eth(struct cursor *c)
 	return proto;
 }
 
-/* IPv4 and its options. Returns the protocol. */
-static __always_inline int parse_ip4(struct cursor *c, struct iphdr **out)
+/* What comes before the IP header. Returns the EtherType, in network byte order. */
+static __always_inline int parse_link(struct cursor *c)
+{
+	return l3 ? parse_version(c) : parse_eth(c);
+}
+
+/* The IPv4 header as far as the addresses. Returns 0. */
+static __always_inline int parse_ip4_header(struct cursor *c, struct iphdr **out)
 {
 	struct iphdr *ip = c->pos;
-	__u64 header, total;
 
-	if ((void *)(ip + 1) > c->end)
+	if ((void *)(ip + 1) > c->end || ip->version != 4)
 		return -1;
+	*out = ip;
+	return 0;
+}
+
+/*
+ * IPv4 and its options. Returns the protocol. A total length of 0 is that of a TCP packet of more
+ * than 65,535 bytes, which the kernel has put together (BIG TCP, since Linux 6.3): it ends where
+ * the frame ends.
+ */
+static __always_inline int parse_ip4(struct cursor *c, struct iphdr **out)
+{
+	__u32 header, total;
+	struct iphdr *ip;
+
+	if (parse_ip4_header(c, &ip) < 0)
+		return -1;
+	*out = ip;
 	header = ip->ihl * 4;
-	total = be16_len(ip->tot_len);
-	if (ip->version != 4 || header < sizeof(*ip) || total < header || c->pos + total > c->end)
+	total = bpf_ntohs(ip->tot_len);
+	if (!total && ip->protocol == IPPROTO_TCP)
+		total = c->remaining;
+	if (header < sizeof(*ip) || total < header || total > c->remaining ||
+	    c->pos + header > c->end)
 		return -1;
 
 	c->pos += header;
 	c->remaining = total - header;
 	if (ip->frag_off & bpf_htons(IP4_OFFSET | IP4_MORE))
 		c->frag = ip->frag_off & bpf_htons(IP4_OFFSET) ? FRAG_LATER : FRAG_FIRST;
-	*out = ip;
 	return ip->protocol;
 }
 
@@ -193,33 +269,41 @@ static __always_inline int parse_ip6_header(struct cursor *c, struct ipv6hdr **o
 	if ((void *)(ip + 1) > c->end || ip->version != 6)
 		return -1;
 	c->pos = ip + 1;
-	c->remaining = be16_len(ip->payload_len);
-	if (c->pos + c->remaining > c->end)
-		return -1;
 	*out = ip;
 	return ip->nexthdr;
+}
+
+static __always_inline bool is_ip6_ext(int next)
+{
+	return next < 64 && IPV6_EXT_SET >> next & 1;
 }
 
 /*
  * IPv6 and its extension headers. Returns the protocol behind them. In a later fragment
  * that is the next header named by the fragment header, and the cursor is behind that one.
- * A jumbogram (RFC 2675: length 0 and a hop-by-hop header) ends where the packet ends.
+ * A packet of length 0 with a hop-by-hop header (a jumbogram, RFC 2675) or with TCP (BIG TCP,
+ * which has no jumbo option on newer kernels) ends where the frame ends.
  */
 static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
 {
 	int next = parse_ip6_header(c, out);
+	__u32 length;
 
 	if (next < 0)
 		return -1;
-	if (!c->remaining && next == IPPROTO_HOPOPTS)
+	length = bpf_ntohs((*out)->payload_len);
+	if (c->remaining < sizeof(**out) + length)
+		return -1;
+	c->remaining = length;
+	if (!c->remaining && (next == IPPROTO_HOPOPTS || next == IPPROTO_TCP))
 		c->remaining = 0xffffffff;
 
-	for (int i = 0; i <= IPV6_EXT_MAX; i++) { /* the last round only returns */
+	for (int i = 0; i < IPV6_EXT_MAX; i++) {
 		struct ip6_frag_header *frag = c->pos;
 		struct ip6_ext_header *ext = c->pos;
 		__u64 is_frag, offset, len;
 
-		if (next >= 64 || !(IPV6_EXT_SET >> next & 1))
+		if (!is_ip6_ext(next))
 			return next;
 		if (c->remaining < sizeof(*ext) || (void *)(ext + 1) > c->end)
 			return -1;
@@ -242,7 +326,7 @@ static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
 			return next;
 		}
 	}
-	return -1;
+	return is_ip6_ext(next) ? -1 : next;
 }
 
 /*
@@ -280,6 +364,17 @@ static __always_inline int parse_udp(struct cursor *c, struct udphdr **out)
 	if (c->frag == FRAG_LATER || c->remaining < size || c->pos + size > c->end)
 		return -1;
 	*out = c->pos;
+	return 0;
+}
+
+/* The ports of a protocol that begins with them, such as SCTP. Returns 0. */
+static __always_inline int parse_ports(struct cursor *c, struct port_header **out)
+{
+	struct port_header *ports = c->pos;
+
+	if (c->frag == FRAG_LATER || c->remaining < sizeof(*ports) || (void *)(ports + 1) > c->end)
+		return -1;
+	*out = ports;
 	return 0;
 }
 

@@ -20,6 +20,7 @@ requires() {
 		bloom-filter) bloom_filter || skip "this kernel has no bloom filter" ;;
 		cap-bpf) cap_bpf || skip "with CAP_BPF alone nothing can be loaded here" ;;
 		libxdp) compgen -G "$LIBXDP_DISPATCHER" >/dev/null || skip "needs libxdp's $LIBXDP_DISPATCHER" ;;
+		xdp-frags) xdp_frags || skip "this kernel has no XDP programs for frames of several buffers" ;;
 		ip-text) ip_takes_text || skip "this ip takes no .text program (libbpf 1.5)" ;;
 		*)
 			echo "requires: unknown need '$need'" >&2
@@ -43,6 +44,12 @@ enum64() {
 bloom_filter() {
 	bpftool map create "$BPFFS/probe" type bloom_filter key 0 value 4 entries 1 name hookset_probe \
 		2>/dev/null || return 1
+	rm "$BPFFS/probe"
+}
+
+# xdp_frags: since Linux 5.18.
+xdp_frags() {
+	bpftool prog load "$HOOKSET_BUILD/xdp_pass.frags.bpf.o" "$BPFFS/probe" 2>/dev/null || return 1
 	rm "$BPFFS/probe"
 }
 

@@ -6,10 +6,15 @@ firewall.py differential RUN OBJ DIR ROUNDS PACKETS SEED
     In each round random rules, put into the maps by map-edit, and so many random packets through
     the program: each verdict, each reason and each rule's counters must be the model's. RUN is
     tests/fixtures/xdp-run, OBJ the object, DIR a directory in bpffs for the pins.
+firewall.py shapes DIR
+    Of each map of rules of the program pinned at DIR/prog, each combination of fields: map-edit
+    refuses the entry, or a packet that fits it is matched. Which are refused is said below.
 firewall.py rate DIR PPS BURST SECONDS
     Packets of each of three sources, as fast as it goes, through the program pinned at DIR/prog, of
     whose maps fw_rate4 and fw_rate6 say PPS and BURST: of each PPS a second pass, and BURST more,
     within 5 %.
+firewall.py new-rate DIR
+    Of the program pinned at DIR/prog: sources that have used up a burst obey a new limit at once.
 firewall.py flood ADDRESS PORT
     Send UDP there without end.
 firewall.py receive ADDRESS PORT
@@ -17,7 +22,9 @@ firewall.py receive ADDRESS PORT
 """
 
 import ipaddress
+import itertools
 import logging
+import os
 import random
 import re
 import signal
@@ -31,8 +38,8 @@ logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
 import packets as crafted  # noqa: E402
 import scapy.all as scapy  # noqa: E402
 
-NAMES = {0: "any", 1: "icmp", 6: "tcp", 17: "udp", 47: "gre", 50: "esp", 58: "icmpv6", 132: "sctp",
-         256: "unparsed", 257: "fragment", 258: "other"}  # fmt: skip
+NAMES = {0: "any", 1: "icmp", 6: "tcp", 17: "udp", 33: "dccp", 47: "gre", 50: "esp", 58: "icmpv6", 132: "sctp",
+         136: "udplite", 256: "unparsed", 257: "fragment", 258: "other"}  # fmt: skip
 UNPARSED, FRAGMENT, OTHER = 256, 257, 258
 PASSED = ["non_ip", "neighbour", "allowed", "rule_pass", "failsafe", "reply", "default_pass"]
 DROPPED = ["banned", "blocked", "rate_limited", "rule_drop", "denied"]
@@ -50,6 +57,7 @@ LENGTHS = {4: [0, 1, 8, 23, 24, 25, 31, 32], 6: [0, 1, 16, 32, 48, 63, 64, 65, 1
 PORTS = [0, 1, 21, 22, 23, 53, 67, 68, 80, 123, 443, 546, 547, 999, 1000, 1001, 1999, 2000, 2001, 32767, 32768, 65535]
 VLANS = [0, 1, 5, 10, 20, 4095]
 PROTOCOLS = [1, 6, 17, 58]
+WITH_PORTS = [6, 17, 33, 132, 136]
 
 # ---- random packets
 
@@ -62,6 +70,8 @@ def random_segment(rng, proto):
         return ports + struct.pack("!IIBBHHH", 1, 1, doff << 4, rng.choice([2, 18, 16, 4, 20, 1, 0, 24, 255]), 9, 0, 0) + bytes(
             rng.choice([0, 0, 4, 40])
         )
+    if proto in (33, 132, 136):
+        return (ports + bytes(8))[: rng.choice([12, 12, 12, 4, 3, 0])]
     if proto == 17:
         return ports + struct.pack("!HH", 8, 0) + bytes(rng.choice([0, 1, 30]))
     if proto in (1, 58):
@@ -79,7 +89,7 @@ def random_packet(rng):
         data += struct.pack("!HH", rng.choice([0x8100, 0x88A8]), rng.choice(VLANS) | rng.choice([0, 0xE000, 0x1000]))
     ethertype = 0x0800 if version == 4 else 0x86DD
     data += struct.pack("!H", rng.choice([ethertype] * 30 + [0x0806, 0x8847, 0x0800, 0x86DD]))
-    proto = rng.choice(PROTOCOLS * 5 + [47, 50, 132, 2, 0, 59, 255])
+    proto = rng.choice(PROTOCOLS * 5 + [47, 50, 33, 132, 136, 2, 0, 59, 255])
     if proto in (1, 58) and rng.random() < 0.9:
         proto = 1 if version == 4 else 58
     segment = random_segment(rng, proto)
@@ -156,26 +166,32 @@ class Packet:
         if len(data) < 20:
             return
         ip = scapy.IP(data[:20])  # options are not scapy's matter here
-        if ip.version != 4 or ip.ihl < 5 or ip.len < 4 * ip.ihl or ip.len > len(data):
+        if ip.version != 4:
             return
         self.source = ipaddress.ip_address(ip.src)
-        self.payload(data[4 * ip.ihl : ip.len], ip.proto, ip.frag, bool(ip.flags.MF), 1)
+        # Linux 6.3, "net: add support for ipv4 big tcp": a length of 0.
+        length = len(data) if ip.len == 0 and ip.proto == 6 else ip.len
+        if ip.ihl < 5 or length < 4 * ip.ihl or length > len(data):
+            return
+        self.payload(data[4 * ip.ihl : length], ip.proto, ip.frag, bool(ip.flags.MF), 1)
 
     def ip6(self, data):
         if len(data) < 40:
             return
         ip = scapy.IPv6(data[:40])
-        if ip.version != 6 or ip.plen > len(data) - 40:
+        if ip.version != 6:
             return
         self.source = ipaddress.ip_address(ip.src)
-        jumbo = ip.plen == 0 and ip.nh == 0
+        if ip.plen > len(data) - 40:
+            return
+        jumbo = ip.plen == 0 and ip.nh in (0, 6)
         rest = data[40:] if jumbo else data[40 : 40 + ip.plen]
         proto, offset, more = ip.nh, 0, False
-        for _ in range(9):
+        for number in range(9):
             if proto not in (*EXTENSIONS, 44):
                 self.payload(rest, proto, offset, more, 58)
                 return
-            if len(rest) < 8:
+            if number == 8 or len(rest) < 8:
                 return
             if proto == 44:
                 header = scapy.IPv6ExtHdrFragment(rest[:8])
@@ -195,6 +211,10 @@ class Packet:
         if offset:
             self.kind = FRAGMENT
             return
+        if proto in (33, 132, 136):
+            if len(data) < 4:
+                return
+            self.sport, self.dport = struct.unpack_from("!HH", data)
         if proto not in (6, 17, icmp):
             self.kind = OTHER
             return
@@ -249,17 +269,17 @@ def random_rules(rng, now):
         for name, most in (("fw_allow", 4), ("fw_block", 12)):
             rules[f"{name}{version}"] = {random_net(rng, version): {} for _ in some(rng, most)}
         rules[f"fw_rate{version}"] = {
-            random_net(rng, version): {"pps": rng.choice([0, 1000000000]), "burst": rng.choice([0, 1000000])}
+            random_net(rng, version): rng.choice([{"pps": 0, "burst": 0}, {"pps": 10**9, "burst": rng.choice([0, 10**6])}])
             for _ in some(rng, 3)
         }
         rules[f"fw_rule{version}"] = {
-            (*rng.choice([(0, 0), (0, 0), (rng.choice(VLANS), 0), (rng.choice(VLANS), rng.choice(VLANS))]),
-             *rng.choice([(0, 0), (rng.choice(PROTOCOLS + [256, 132, 255]), 0), (rng.choice([6, 17]), rng.choice(PORTS))]),
+            (*rng.choice([(0, 0), (0, 0), (rng.choice(VLANS), 0), (rng.choice(VLANS[1:]), rng.choice(VLANS))]),
+             *rng.choice([(0, 0), (rng.choice(PROTOCOLS + [256, 132, 255]), 0), (rng.choice(WITH_PORTS), rng.choice(PORTS))]),
              random_net(rng, version)): {"verdict": rng.choice(["drop", "pass"])}
             for _ in range(rng.choice([0, 10, 40, 200]))
         }  # fmt: skip
         rules[f"fw_icmp{version}"] = {
-            (rng.choice([0, 3, 8, 128, 129, 135, 255]), rng.choice([None, 0, 1, 4])): {"verdict": rng.choice(["drop", "pass"])}
+            (rng.choice([0, 3, 8, 128, 129, 255]), rng.choice([None, 0, 1, 4])): {"verdict": rng.choice(["drop", "pass"])}
             for _ in some(rng, 6)
         }
     rules["fw_ban"] = {
@@ -267,7 +287,7 @@ def random_rules(rng, now):
     }
     for name in ("fw_tcp_ports", "fw_udp_ports"):
         rules[name] = {port: 1000 for port in rng.choice([range(0), range(1000, 2001), range(80, 81), range(0, 65536, 21)])}
-    rules["fw_deny"] = {proto: {} for proto in rng.sample([1, 6, 17, 58, 256, 257, 258], rng.choice([0, 1, 3, 7]))}
+    rules["fw_deny"] = {proto: {} for proto in rng.sample([1, 6, 17, 47, 58, 132, 256, 257, 258], rng.choice([0, 1, 3, 7]))}
     return rules
 
 
@@ -361,8 +381,10 @@ def judge(rules, knobs, p, now):
             return "failsafe", None
         if is_answer(knobs, p):
             return "reply", None
-    if p.kind in rules["fw_deny"]:
-        return "denied", ("fw_deny", p.kind)
+    # ICMP of the other version of IP is no ICMP.
+    for key in [p.proto, OTHER] if p.kind == OTHER and p.proto not in (1, 58) else [p.kind]:
+        if key in rules["fw_deny"]:
+            return "denied", ("fw_deny", key)
     return "default_pass", None
 
 
@@ -440,6 +462,108 @@ def differential(runner, obj, pins, rounds, packets, seed):
     sys.exit(wrong > 0 or bool(unused))
 
 
+# ---- each shape of an entry, alone
+
+# What has ports by the RFCs: TCP 9293, UDP 768, DCCP 4340, SCTP 9260, UDP-Lite 3828.
+SHAPES = [0, 1, 6, 17, 33, 47, 50, 58, 89, 132, 136, 255, UNPARSED, FRAGMENT, OTHER]
+VLAN, INNER, PORT = 5, 10, 9998
+RATE = "={pps=1 burst=1}"
+NETS = {4: "192.0.2.0/24", 6: "2001:db8::/32"}
+
+
+def fitting(version, proto, vlan=0, inner=0, icmp=None):
+    """A packet from a source in NETS, to PORT if it has ports."""
+    link = scapy.Ether(src=crafted.HOST1, dst=crafted.HOST2)
+    for tag in (vlan, inner):
+        link = link / scapy.Dot1Q(vlan=tag) if tag else link
+    ip = scapy.IP(src=crafted.SRC4, dst=crafted.DST4) if version == 4 else scapy.IPv6(src=crafted.SRC6, dst=crafted.DST6)
+    if proto == UNPARSED:
+        bad = {"len": 9999} if version == 4 else {"plen": 9999}
+        return bytes(link / type(ip)(src=ip.src, dst=ip.dst, **bad) / scapy.UDP())
+    if proto == FRAGMENT:
+        if version == 4:
+            return bytes(link / scapy.IP(src=ip.src, dst=ip.dst, frag=9, proto=17) / bytes(16))
+        return bytes(link / ip / scapy.IPv6ExtHdrFragment(offset=9, nh=17) / bytes(16))
+    named = {6: scapy.TCP(dport=PORT), 17: scapy.UDP(dport=PORT), 132: scapy.SCTP(dport=PORT)}
+    if icmp:
+        body = struct.pack("!BBHI", *icmp, 0, 0)
+    elif proto in named:
+        body = bytes(type(ip)(src=ip.src, dst=ip.dst) / named[proto])[20 if version == 4 else 40 :]
+    elif proto in (33, 136):
+        body = struct.pack("!HHII", 40000, PORT, 0, 0)
+    else:
+        body = struct.pack("!BBHI", 8 if version == 4 else 128, 0, 0, 0)
+    proto = 253 if proto == OTHER else proto  # RFC 3692: for experiments
+    if version == 4:
+        return bytes(link / scapy.IP(src=ip.src, dst=ip.dst, proto=proto) / body)
+    return bytes(link / scapy.IPv6(src=ip.src, dst=ip.dst, nh=proto) / body)
+
+
+def rule_shapes(version):
+    """(entry, whether it is refused, a packet that fits)"""
+    for vlan, inner, proto, port, addr in itertools.product([0, VLAN], [0, INNER], [None, *SHAPES], [0, PORT], ["", NETS[version]]):
+        fields = {"vlan": vlan, "inner": inner, "proto": None if proto is None else NAMES.get(proto, proto), "port": port, "addr": addr}
+        text = " ".join(f"{name}={value}" for name, value in fields.items() if value not in (0, None, ""))
+        refused = (inner and not vlan) or (port and proto not in WITH_PORTS) or proto in (FRAGMENT, OTHER)
+        yield f"{{{text}}}", bool(refused), fitting(version, proto or 6, vlan, inner)
+    for text in ("vlan=4096", "vlan=5 inner=4096", "proto=259", "proto=65535"):
+        yield f"{{{text}}}", True, b""
+
+
+def icmp_shapes(version):
+    for kind, code in itertools.product(range(256), [None, 0, 255]):
+        # RFC 4861: 133 to 137; RFC 2710, 3590, 3810: 130 to 132 and 143.
+        refused = version == 6 and (130 <= kind <= 137 or kind == 143)
+        text = f"{{type={kind}}}" if code is None else f"{{type={kind} code={code}}}"
+        yield text, refused, fitting(version, 1 if version == 4 else 58, icmp=(kind, code or 0))
+
+
+def deny_shapes():
+    for proto in [*range(256), UNPARSED, FRAGMENT, OTHER, 259, 65535]:
+        # 0, 43, 44 and 60 are extension headers of IPv6; there and as ICMP it would be a reply.
+        data = fitting(6 if proto == 58 else 4, 253 if proto == OTHER else proto) if proto < 259 else b""
+        yield str(NAMES.get(proto, proto)), proto in (0, 259, 65535), data
+
+
+def cidr_shapes(version):
+    for net in [NETS[version], "0.0.0.0/0" if version == 4 else "::/0", f"{crafted.SRC4 if version == 4 else crafted.SRC6}"]:
+        yield net, False, fitting(version, 6)
+    if version == 6:
+        for net in ("192.0.2.0/24", "192.0.2.1", "::ffff:192.0.2.0/120", "::ffff:0:0/96"):
+            yield net, True, b""
+
+
+def shapes(pins):
+    prog, tried, refusals, wrong = crafted.open_pin(f"{pins}/prog"), 0, 0, []
+    tables = {"fw_deny": deny_shapes()}
+    for version in (4, 6):
+        tables[f"fw_rule{version}"] = rule_shapes(version)
+        tables[f"fw_icmp{version}"] = icmp_shapes(version)
+        tables[f"fw_block{version}"] = cidr_shapes(version)
+        tables[f"fw_allow{version}"] = cidr_shapes(version)
+        # The second packet, if not the first, is over the rate.
+        tables[f"fw_rate{version}"] = ((net + RATE, refused, data) for net, refused, data in cidr_shapes(version))
+    tables["fw_ban"] = ((net, False, fitting(version, 6)) for net, version in ((crafted.SRC4, 4), (crafted.SRC6, 6)))
+    for table, rows in tables.items():
+        for entry, refused, data in itertools.islice(rows, 0, None, int(os.environ.get("HOOKSET_STRIDE", "1"))):
+            tried += 1
+            done = subprocess.run(["map-edit", f"{pins}/{table}", "add", entry], stderr=subprocess.PIPE, text=True)
+            refusals += done.returncode == 2
+            if done.returncode != (2 if refused else 0):
+                wrong.append(f"{table} add {entry}: exit status {done.returncode} {done.stderr}")
+            if done.returncode:
+                continue
+            count = 2 if table.startswith("fw_rate") else 1
+            verdicts = [crafted.run_packet(prog, data) for _ in range(count)]
+            shown = run("map-edit", f"{pins}/{table}", "show", text=True)
+            if verdicts[-1] != ("PASS" if "allow" in table else "DROP") or not re.search(r"packets=[12] ", shown):
+                wrong.append(f"{table} add {entry}: {data.hex()} got {verdicts}, {shown}")
+            run("map-edit", f"{pins}/{table}", "del", entry.removesuffix(RATE))
+    print("\n".join(wrong[:10]))
+    print(f"{tried} entries, {refusals} refused, {len(wrong)} wrong")
+    sys.exit(bool(wrong))
+
+
 # ---- by the clock
 
 
@@ -477,6 +601,20 @@ def limited(pins, rates):
     return [int(re.search(r"packets=(\d+)", text)[1]) for text in (rule, stats)]
 
 
+def new_rate(pins):
+    prog = crafted.open_pin(f"{pins}/prog")
+    for source in ("192.0.2.11", "2001:db8::11"):
+        table, net = (f"{pins}/fw_rate6", "::/0") if ":" in source else (f"{pins}/fw_rate4", "0.0.0.0/0")
+        run("map-edit", table, "add", f"{net}={{pps=1 burst=100000}}")
+        # The bucket would be full again after 5,000 seconds.
+        assert crafted.run_packet(prog, udp_from(source), 5000) == "PASS"
+        run("map-edit", table, "add", f"{net}={{pps=1000 burst=1000}}")
+        first = crafted.run_packet(prog, udp_from(source))
+        time.sleep(0.1)  # 100 tokens
+        verdicts = [crafted.run_packet(prog, udp_from(source)) for _ in range(20)]
+        assert first == "DROP" and set(verdicts) == {"PASS"}, (source, first, verdicts)
+
+
 def flood(address, port):
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
     while True:
@@ -499,7 +637,7 @@ def receive(address, port):
         count += 1
 
 
-COMMANDS = {f.__name__: f for f in (differential, rate, flood, receive)}
+COMMANDS = {f.__name__.replace("_", "-"): f for f in (differential, shapes, rate, new_rate, flood, receive)}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:

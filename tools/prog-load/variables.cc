@@ -163,3 +163,14 @@ void set_variable(struct bpf_object *object, const std::string &variable, const 
 	fail(what, names.empty() ? "no such variable (the object has none)"
 				 : "no such variable (the object has: " + names + ")");
 }
+
+void set_frags(struct bpf_object *object)
+{
+	const struct btf *btf = bpf_object__btf(object);
+
+	if (!btf)
+		return;
+	for (const Variable &v : find_variables(object, btf))
+		if (v.constant && v.name == "frags" && v.bytes.size() == 1)
+			v.bytes[0] = 1;
+}
