@@ -10,6 +10,7 @@
 #include "../lib/lpm.h"
 #include "../lib/value.h"
 #include "progress.h"
+#include "unmatched.h"
 
 constexpr size_t line_max = size_t{1} << 24;	   // bytes: no value of a map takes as many
 constexpr size_t progress_lines = size_t{1} << 14; // between two looks at the clock
@@ -143,7 +144,8 @@ class EntryParser
 {
 public:
 	explicit EntryParser(const OpenMap &map)
-	    : map_(map), entries_(map, map.value.size), value_(map.value.size)
+	    : map_(map), why_unmatched_(find_unmatched_check(map)), entries_(map, map.value.size),
+	      value_(map.value.size)
 	{
 	}
 
@@ -163,6 +165,7 @@ public:
 		}
 		if (!at_end)
 			throw ValueError("unexpected text after the entry: " + excerpt(text));
+		check_effect();
 		if (range_.is_single())
 			entries_.add(range_.first.data(), value_.data());
 		else
@@ -187,6 +190,18 @@ private:
 			throw ValueError("its value is missing: write KEY=VALUE");
 	}
 
+	// Refuse an entry that the kit's own program never matches. In a range of keys only the
+	// value counts.
+	void check_effect() const
+	{
+		const char *why = nullptr;
+
+		if (why_unmatched_)
+			why = why_unmatched_(range_.first.data(), value_.data());
+		if (why)
+			throw ValueError(std::string("it would have no effect: ") + why);
+	}
+
 	void expand()
 	{
 		__u64 first = integer(map_.key, range_.first);
@@ -203,6 +218,7 @@ private:
 	}
 
 	const OpenMap &map_;
+	WhyUnmatched why_unmatched_;
 	Entries entries_;
 	KeyRange range_; // these are members to be allocated only once
 	std::vector<unsigned char> value_;
