@@ -44,16 +44,35 @@ static std::string why_rejected(std::string_view log)
 
 constexpr size_t last_lines = 10; // without --verbose
 
+// Leave the lines that say what is wrong. Linux 7.2 says more below its old message: "Verification
+// failed", the reason and the place, and after these the causal path, which is long.
+static void shorten(std::vector<std::string> &lines)
+{
+	auto verdict = std::find_if(lines.begin(), lines.end(), [](const std::string &line) {
+		return line.starts_with("Verification failed: ");
+	});
+	size_t before = verdict - lines.begin();
+
+	lines.erase(std::find(verdict, lines.end(), "Causal path:"), lines.end());
+	while (!lines.empty() && lines.back().empty())
+		lines.pop_back();
+	size_t said = lines.size() - std::min(before, lines.size());
+	size_t kept = std::max(said + 3, last_lines); // three lines: the old message
+	if (lines.size() > kept)
+		lines.erase(lines.begin(), lines.end() - kept);
+}
+
 std::string describe_rejection(const char *log, bool verbose)
 {
 	std::vector<std::string> lines = split_log(log, verbose);
-	size_t from = verbose || lines.size() < last_lines ? 0 : lines.size() - last_lines;
 	std::string text;
 
 	if (lines.empty())
 		return {};
 	text = "rejected by the verifier" + why_rejected(log);
-	for (size_t i = from; i < lines.size(); i++)
-		text += "\n    " + lines[i];
+	if (!verbose)
+		shorten(lines);
+	for (const std::string &line : lines)
+		text += "\n    " + line;
 	return text;
 }
