@@ -151,6 +151,9 @@ struct port_header {
 enum { ICMP4_ECHO_REPLY = 0, ICMP4_ECHO_REQUEST = 8 };	   /* RFC 792 */
 enum { ICMP6_ECHO_REQUEST = 128, ICMP6_ECHO_REPLY = 129 }; /* RFC 4443 */
 
+/* bpf_xdp_get_buff_len(), which the headers of libbpf 0.6 and before do not have. */
+static long (*const xdp_get_buff_len)(struct xdp_md *ctx) = (void *)188;
+
 static __always_inline struct cursor cursor_init(struct xdp_md *ctx)
 {
 	struct cursor c = {
@@ -158,7 +161,7 @@ static __always_inline struct cursor cursor_init(struct xdp_md *ctx)
 		.end = (void *)(long)ctx->data_end,
 	};
 
-	c.remaining = frags ? bpf_xdp_get_buff_len(ctx) : c.end - c.pos;
+	c.remaining = frags ? xdp_get_buff_len(ctx) : c.end - c.pos;
 	return c;
 }
 
