@@ -251,6 +251,23 @@ xdp_mode() {
 	answers "name hello|8080" "$client" tcp 10.9.0.2 8080
 }
 
+@test "README: prog-load --set l3=true" {
+	requires root
+	netns host
+	ip -n "$host" tuntap add dev tun0 mode tun
+	prog-load --set l3=true "$HOOKSET_BUILD/xdp_blocklist.bpf.o" "$BPFFS/PIN"
+	ip -n "$host" link set dev tun0 xdp pinned "$BPFFS/PIN"
+	[[ $(ip -n "$host" link show tun0) == *xdp* ]]
+}
+
+@test "README: ip link set dev X xdp obj NAME.frags.bpf.o sec xdp.frags" {
+	requires root xdp-frags
+	two_hosts client server
+	ip -n "$client" link set veth0 mtu 9000
+	ip -n "$server" link set dev veth0 xdp obj "$HOOKSET_BUILD/xdp_drop.frags.bpf.o" sec xdp.frags
+	[[ $(ip -n "$server" link show veth0) == *" xdp "* ]]
+}
+
 @test "README: map-pin prog" {
 	requires root
 	# Two maps of each name: bpftool cannot tell which.

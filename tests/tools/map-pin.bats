@@ -8,7 +8,7 @@
 load ../lib/helpers
 load ../lib/plant
 
-PROG_MAPS=(ping_hash ping_hash6 ping_stats ringbuf)
+PROG_MAPS=(detect_p_rodata ping_hash ping_hash6 ping_stats ringbuf)
 
 setup_file() {
 	local define
@@ -192,7 +192,7 @@ xdp_link() {
 	done
 	# Each under its own name.
 	for name in "${PROG_MAPS[@]}"; do
-		[ "$(field map "$BPFFS/by_id/$name" name)" = "$name" ]
+		[ "$(field map "$BPFFS/by_id/$name" name)" = "${name/_rodata/.rodata}" ]
 	done
 }
 
@@ -620,10 +620,10 @@ fails_over_pins() {
 			out, ids, dir, *names = sys.argv[1:]
 			pinned = json.loads(out)
 			assert sorted(o["id"] for o in pinned) == sorted(map(int, ids.split())), pinned
-			assert sorted(o["name"] for o in pinned) == sorted(names), pinned
+			assert sorted(o["name"].replace(".", "_") for o in pinned) == sorted(names), pinned
 			for o in pinned:
 			    assert list(o) == ["id", "name", "pinned"], o
-			    assert o["pinned"] == f"{dir}/{o['name']}", o
+			    assert o["pinned"] == f"{dir}/{o['name'].replace('.', '_')}", o
 		PY
 		case $option in
 		-j | --json) [ "${#lines[@]}" -eq 1 ] ;;
