@@ -222,7 +222,7 @@ has() {
 
 	# Stopped when it has found the device.
 	goes() {
-		start_stopped ioctl 1 nsenter --net="/run/netns/$ns" xdp-attach "$@"
+		start_stopped recvfrom 1 nsenter --net="/run/netns/$ns" xdp-attach "$@"
 		ip -n "$ns" link del "$1"
 		goes_on 1
 	}
