@@ -23,6 +23,7 @@
 #include "lib/object.h"
 #include "lib/pin.h"
 #include "lib/type.h"
+#include "xdp-attach/start.h"
 
 struct Mode {
 	const char *name;
@@ -40,6 +41,7 @@ struct Options {
 	std::string expect;	    // empty: nothing is attached
 	std::string link;	    // empty: without a link
 	bool detach = false;
+	bool force = false;
 	std::string dev;
 	std::string prog;
 };
@@ -75,6 +77,8 @@ static void usage()
 	      "      --link=PIN      attach by a link pinned at PIN: the program stays until\n"
 	      "                      PIN is removed; if PIN exists, update the link, atomically\n"
 	      "      --detach        detach the program, whatever its mode, and verify it\n"
+	      "      --force         attach also where the program starts at another header\n"
+	      "                      than the packets of DEV: at Ethernet, or at the IP header\n"
 	      "  -n, --netns=NETNS   look for DEV in this network namespace: NAME, PID or PATH\n"
 	      "                      (default: the caller's)\n"
 	      "  -j, --json          print the result as JSON\n"
@@ -104,6 +108,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"expect", required_argument, nullptr, 'e'},
 		{"link", required_argument, nullptr, 'l'},
 		{"detach", no_argument, nullptr, 'd'},
+		{"force", no_argument, nullptr, 'f'},
 
 		{"netns", required_argument, nullptr, 'n'},
 		{"json", no_argument, nullptr, 'j'},
@@ -129,6 +134,9 @@ static bool parse(int argc, char **argv, Options &o)
 		case 'd':
 			o.detach = true;
 			break;
+		case 'f':
+			o.force = true;
+			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
 				return false;
@@ -136,6 +144,8 @@ static bool parse(int argc, char **argv, Options &o)
 	}
 	if (o.detach && o.mode)
 		throw UsageError("--mode cannot be used with --detach");
+	if (o.detach && o.force)
+		throw UsageError("--force cannot be used with --detach");
 	if (o.detach && !o.link.empty())
 		throw UsageError("--link cannot be used with --detach: to detach a link, remove "
 				 "its pin");
@@ -515,6 +525,9 @@ static int xdp_attach(int argc, char **argv)
 	bool link_exists = !o.link.empty() && access(o.link.c_str(), F_OK) == 0;
 	enter_netns(o.common.netns);
 	Interface dev = find_interface(o.dev);
+	std::string what = "attach program " + quote(o.prog) + " to " + quote(dev.name);
+	if (!o.detach && !o.force)
+		check_start(dev, prog, what);
 
 	if (o.detach)
 		results = detach(dev, expected);
@@ -523,8 +536,7 @@ static int xdp_attach(int argc, char **argv)
 	else if (expected)
 		results = {replace(dev, prog, expected, o.mode)};
 	else
-		results = {attach(dev, prog, o.mode, o.link,
-				  "attach program " + quote(o.prog) + " to " + quote(dev.name))};
+		results = {attach(dev, prog, o.mode, o.link, what)};
 	report(dev, results, o);
 	return 0;
 }

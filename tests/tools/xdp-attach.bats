@@ -78,6 +78,7 @@ has() {
 	misuse "unknown mode 'offloaded' (expected native or generic)" --mode offloaded lo prog
 	misuse "unknown mode '' (expected native or generic)" --mode= lo prog
 	misuse "--mode cannot be used with --detach" --mode native --detach lo
+	misuse "--force cannot be used with --detach" --force --detach lo
 	misuse "--link cannot be used with --detach: to detach a link, remove its pin" --detach --link pin lo
 	misuse "--expect is empty" --expect "" lo prog
 	misuse "--link is empty" --link "" lo prog

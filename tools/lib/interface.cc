@@ -10,7 +10,6 @@
 #include <charconv>
 #include <cstring>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "cli.h"
@@ -118,37 +117,54 @@ Interface find_interface(const std::string &name)
 	return *found;
 }
 
-// Of these types the kernel shows XDP, which is generic mode there, the header of the IP packet.
-// "none" is TUN, WireGuard, VXLAN-GPE and xfrm, "rawip" a modem. The names are those of `ip link`.
-static constexpr std::pair<unsigned, const char *> ip_types[] = {
-	{ARPHRD_NONE, "none"},	 {ARPHRD_PPP, "ppp"},	      {ARPHRD_RAWIP, "rawip"},
-	{ARPHRD_TUNNEL, "ipip"}, {ARPHRD_TUNNEL6, "tunnel6"}, {ARPHRD_SIT, "sit"},
-	{ARPHRD_IPGRE, "gre"},	 {ARPHRD_IP6GRE, "gre6"},     {ARPHRD_SLIP, "slip"},
-	{ARPHRD_CSLIP, "cslip"}, {ARPHRD_SLIP6, "slip6"},     {ARPHRD_CSLIP6, "cslip6"},
-	{ARPHRD_ADAPT, "adapt"},
+struct LinkType {
+	unsigned type;
+	FirstHeader header;
+	const char *name; // as `ip link` has it
 };
+
+// Of those with Ip, XDP, which is generic mode there, sees the header of the IP packet.
+static constexpr LinkType link_types[] = {
+	{ARPHRD_ETHER, FirstHeader::Ethernet, "ether"},
+	{ARPHRD_LOOPBACK, FirstHeader::Ethernet, "loopback"}, // with addresses of zero
+	{ARPHRD_NONE, FirstHeader::Ip, "none"},		      // TUN, WireGuard, VXLAN-GPE, xfrm
+	{ARPHRD_RAWIP, FirstHeader::Ip, "[519]"},	      // a modem; `ip` has no name for it
+	{ARPHRD_PPP, FirstHeader::Ip, "ppp"},
+	{ARPHRD_TUNNEL, FirstHeader::Ip, "ipip"},
+	{ARPHRD_TUNNEL6, FirstHeader::Ip, "tunnel6"},
+	{ARPHRD_SIT, FirstHeader::Ip, "sit"},
+	{ARPHRD_IPGRE, FirstHeader::Ip, "gre"},
+	{ARPHRD_IP6GRE, FirstHeader::Ip, "gre6"},
+	{ARPHRD_SLIP, FirstHeader::Ip, "slip"},
+	{ARPHRD_CSLIP, FirstHeader::Ip, "cslip"},
+	{ARPHRD_SLIP6, FirstHeader::Ip, "slip6"},
+	{ARPHRD_CSLIP6, FirstHeader::Ip, "cslip6"},
+	{ARPHRD_ADAPT, FirstHeader::Ip, "adapt"},
+	{ARPHRD_INFINIBAND, FirstHeader::Other, "infiniband"},
+	{ARPHRD_CAN, FirstHeader::Other, "can"},
+	{ARPHRD_NETLINK, FirstHeader::Other, "netlink"},
+};
+
+static const LinkType *find_link_type(const Interface &interface)
+{
+	for (const LinkType &known : link_types)
+		if (known.type == interface.type)
+			return &known;
+	return nullptr;
+}
 
 FirstHeader first_header(const Interface &interface)
 {
-	// The packets of lo have an Ethernet header, with addresses of zero.
-	if (interface.type == ARPHRD_ETHER || interface.type == ARPHRD_LOOPBACK)
-		return FirstHeader::Ethernet;
-	for (const auto &[type, name] : ip_types)
-		if (type == interface.type)
-			return FirstHeader::Ip;
-	return FirstHeader::Other;
+	const LinkType *known = find_link_type(interface);
+
+	return known ? known->header : FirstHeader::Other;
 }
 
 std::string link_type_name(const Interface &interface)
 {
-	if (interface.type == ARPHRD_ETHER)
-		return "ether";
-	if (interface.type == ARPHRD_LOOPBACK)
-		return "loopback";
-	for (const auto &[type, name] : ip_types)
-		if (type == interface.type)
-			return name;
-	return std::to_string(interface.type);
+	const LinkType *known = find_link_type(interface);
+
+	return known ? known->name : "[" + std::to_string(interface.type) + "]";
 }
 
 struct bpf_xdp_query_opts query_xdp(const Interface &interface)

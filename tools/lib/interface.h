@@ -21,7 +21,7 @@ Interface find_interface(const std::string &name);
 enum class FirstHeader { Ethernet, Ip, Other };
 FirstHeader first_header(const Interface &interface);
 
-// The link type as `ip link` prints it behind link/: "ether", "none", or a number.
+// The link type as `ip link` prints it behind link/: "ether", "none", "[519]".
 std::string link_type_name(const Interface &interface);
 
 // The ids of the XDP programs attached to it, 0 where there is none: one program in native or
