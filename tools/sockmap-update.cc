@@ -6,11 +6,8 @@
 #include <bpf/bpf.h>
 #include <getopt.h>
 #include <linux/bpf.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <cerrno>
 #include <climits>
@@ -27,10 +24,7 @@
 #include "lib/type.h"
 #include "lib/value.h"
 #include "sockmap-update/find.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71 // include/uapi/asm-generic/socket.h, since Linux 5.14
-#endif
+#include "sockmap-update/socket.h"
 
 struct Options {
 	CommonOptions common;
@@ -211,41 +205,15 @@ static std::vector<unsigned char> parse_key(const std::string &text,
 
 // ---- sockets that sk_lookup cannot use
 
-static std::optional<__u64> netns_cookie(const Fd &sock)
-{
-	__u64 cookie = 0;
-	socklen_t size = sizeof(cookie);
-
-	if (getsockopt(sock.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0)
-		return cookie;
-	// Before Linux 5.14, only an administrator can ask, and only for the namespace itself.
-	Fd netns(ioctl(sock.get(), SIOCGSKNS));
-	struct stat st;
-	if (netns && fstat(netns.get(), &st) == 0)
-		return st.st_ino;
-	return std::nullopt;
-}
-
-static int domain_of(const Fd &sock)
-{
-	int domain = AF_UNSPEC;
-	socklen_t size = sizeof(domain);
-
-	getsockopt(sock.get(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
-	return domain;
-}
-
 static void warn_of_sk_lookup(const Fd &sock, const std::string &netns)
 {
-	struct sockaddr_storage peer;
-	socklen_t size = sizeof(peer);
 	Fd ours(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
 
-	if (domain_of(sock) != AF_INET && domain_of(sock) != AF_INET6)
-		warn("the socket is neither IPv4 nor IPv6: sk_lookup cannot select it");
-	if (getpeername(sock.get(), reinterpret_cast<struct sockaddr *>(&peer), &size) == 0)
+	if (!is_inet(sock))
+		warn("the socket is " + describe(sock) + ": sk_lookup cannot select it");
+	else if (is_connected(sock))
 		warn("the socket is connected: sk_lookup cannot select it");
-	if (ours && netns_cookie(sock) != netns_cookie(ours))
+	if (ours && netns_of(sock) != netns_of(ours))
 		warn("the socket is in another network namespace than " +
 		     (netns.empty() ? "this one" : quote(netns)) +
 		     ": packets that sk_lookup assigns to it here get no answer");
@@ -253,31 +221,68 @@ static void warn_of_sk_lookup(const Fd &sock, const std::string &netns)
 
 // ---- update and delete
 
-static std::string why_update(int err, const struct bpf_map_info &info)
+// The way out for a server that does not know that its socket is MPTCP; or "".
+static std::string way_out(const Fd &sock)
+{
+	if (socket_option(sock, SO_PROTOCOL) != protocol_mptcp)
+		return "";
+	return " (let the server open TCP: in Go by GODEBUG=multipathtcp=0 or "
+	       "ListenConfig.SetMultipathTCP(false), for all by sysctl net.mptcp.enabled=0)";
+}
+
+static std::string why_refused_by_sockmap(const Fd &sock)
+{
+	return "the socket is " + describe(sock) +
+	       "; a sockmap takes listening or connected TCP sockets and bound UDP sockets" +
+	       way_out(sock);
+}
+
+static std::string why_refused_by_array(const Fd &sock)
+{
+	int protocol = socket_option(sock, SO_PROTOCOL);
+	std::string what = describe(sock);
+
+	if ((protocol == IPPROTO_TCP || protocol == IPPROTO_UDP) && is_inet(sock))
+		what += socket_option(sock, SO_REUSEPORT) == 1 ? ", with SO_REUSEPORT"
+							       : ", without SO_REUSEPORT";
+	return "the socket is " + what +
+	       "; the array takes listening TCP sockets and bound UDP sockets whose SO_REUSEPORT "
+	       "was set before bind()" +
+	       way_out(sock);
+}
+
+[[noreturn]] static void fail_update(int err, const std::string &what,
+				     const struct bpf_map_info &info, const Fd &sock)
 {
 	bool is_array = info.type == BPF_MAP_TYPE_REUSEPORT_SOCKARRAY;
+	std::string upper_layer = upper_layer_of(sock);
 
 	switch (err) {
 	case EEXIST:
-		return "the slot is used";
+		fail(err, what, "the slot is used");
 	case ENOENT:
-		return "the slot is empty";
+		fail(err, what, "the slot is empty");
 	case E2BIG:
-		return "the map is full";
+		fail(err, what, "the map is full");
 	case EOPNOTSUPP:
-		return "a sockmap takes listening or connected TCP sockets and bound UDP sockets";
-	case EINVAL:
 	case enotsupp:
-		return is_array ? "the array takes listening TCP and bound UDP sockets with "
-				  "SO_REUSEPORT"
-				: "";
+		fail(what, is_array ? why_refused_by_array(sock) : why_refused_by_sockmap(sock));
+	case EINVAL:
+		if (is_array)
+			fail(what, why_refused_by_array(sock));
+		fail(err, what,
+		     upper_layer.empty()
+			     ? ""
+			     : "the socket has the upper layer protocol " + upper_layer);
 	case EBUSY:
-		return is_array ? "the socket is already in a map"
-				: "the socket is already in a reuseport_sockarray";
+		fail(err, what,
+		     is_array ? "the socket is already in a map, or the kernel uses it: L2TP, KCM"
+			      : "the socket is already in a reuseport_sockarray, or the kernel "
+				"uses it: L2TP, KCM");
 	case EPERM:
-		return "the map is frozen or read-only";
+		fail(err, what, "the map is frozen or read-only");
 	}
-	return "";
+	fail(err, what);
 }
 
 static void update(const Fd &map, const struct bpf_map_info &info,
@@ -291,7 +296,7 @@ static void update(const Fd &map, const struct bpf_map_info &info,
 				info.value_size == sizeof(value) ? static_cast<void *>(&value)
 								 : &value32,
 				flags))
-		fail(errno, what, why_update(errno, info));
+		fail_update(errno, what, info, sock);
 }
 
 static void remove(const Fd &map, const std::vector<unsigned char> &key, const std::string &what)

@@ -32,6 +32,11 @@ pin_map() {
 	return 1
 }
 
+# create_map NAME TYPE KEY_SIZE VALUE_SIZE ENTRIES: pinned at $BPFFS/NAME.
+create_map() {
+	bpftool map create "$BPFFS/$1" type "$2" key "$3" value "$4" entries "$5" name hookset_test
+}
+
 # pins_are DIR NAME...: these pins are in DIR, and nothing else but what kernels put there.
 pins_are() {
 	local dir=$1

@@ -4,6 +4,7 @@
 
 probe.py exchange ONE TWO       rename(2) exchanges these two in their file system
 probe.py unix-in-sockmap PIN    the sockmap pinned there takes a unix socket
+probe.py tls                    a TCP socket takes the upper layer protocol tls
 """
 import ctypes
 import os
@@ -27,6 +28,13 @@ def unix_in_sockmap(pin):
     return subprocess.run(update, pass_fds=[sock.fileno()], capture_output=True).returncode == 0
 
 
+def tls():
+    server = socket.create_server(("127.0.0.1", 0))
+    with socket.create_connection(server.getsockname()) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, 31, b"tls")  # TCP_ULP
+    return True
+
+
 if __name__ == "__main__":
-    probes = {"exchange": exchange, "unix-in-sockmap": unix_in_sockmap}
+    probes = {"exchange": exchange, "unix-in-sockmap": unix_in_sockmap, "tls": tls}
     sys.exit(not probes[sys.argv[1]](*sys.argv[2:]))

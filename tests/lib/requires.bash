@@ -19,6 +19,8 @@ requires() {
 		enum64) enum64 || skip "this kernel's BTF has no enums of 64 bits" ;;
 		bloom-filter) bloom_filter || skip "this kernel has no bloom filter" ;;
 		cap-bpf) cap_bpf || skip "with CAP_BPF alone nothing can be loaded here" ;;
+		protocol:*) socket_of "${need#protocol:}" || skip "this kernel has no ${need#protocol:} sockets" ;;
+		tls) "$HOOKSET_ROOT/tests/lib/probe.py" tls 2>/dev/null || skip "this kernel has no TLS of its own" ;;
 		libxdp) compgen -G "$LIBXDP_DISPATCHER" >/dev/null || skip "needs libxdp's $LIBXDP_DISPATCHER" ;;
 		xdp-frags) xdp_frags || skip "this kernel has no XDP programs for frames of several buffers" ;;
 		ip-text) ip_takes_text || skip "this ip takes no .text program (libbpf 1.5)" ;;
@@ -51,6 +53,11 @@ bloom_filter() {
 xdp_frags() {
 	bpftool prog load "$HOOKSET_BUILD/xdp_pass.frags.bpf.o" "$BPFFS/probe" 2>/dev/null || return 1
 	rm "$BPFFS/probe"
+}
+
+# socket_of PROTOCOL: does tests/fixtures/sockets get a socket of it?
+socket_of() {
+	"$HOOKSET_ROOT/tests/fixtures/sockets" open "$1" 2>/dev/null
 }
 
 # cap_bpf: are CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON enough to load a program?

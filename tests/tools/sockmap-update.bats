@@ -5,11 +5,6 @@
 load ../lib/helpers
 ns='' other='' # by netns()
 
-# create_map NAME TYPE KEY_SIZE VALUE_SIZE ENTRIES: pinned at $BPFFS/NAME.
-create_map() {
-	bpftool map create "$BPFFS/$1" type "$2" key "$3" value "$4" entries "$5" name hookset_test
-}
-
 # One netns, and a server in it with fds of every kind:
 # 3 TCP listener 7777, 4 UDP 7777, 5 unbound UDP, 6 not a socket, 7 TCP not
 # listening, 8 connected to 3, 9 connected UDP, 10 a Unix socket.
@@ -228,7 +223,7 @@ updates() {
 	netns other
 	fails 1 "sockmap-update: find socket 'tcp:127.0.0.1:7777': no socket listens on this address" \
 		sockmap-update --netns "$other" --listen tcp:127.0.0.1:7777 "$BPFFS/map"
-	fails 1 "sockmap-update: find socket with cookie $expected: no such socket in this network namespace" \
+	fails 1 "sockmap-update: find socket with cookie $expected: no TCP or UDP socket of this network namespace has it" \
 		sockmap-update --netns "$other" --cookie "$expected" "$BPFFS/map"
 }
 
@@ -265,7 +260,7 @@ updates() {
 	updates "" in_ns "$ns" sockmap-update --cookie "${udp^^}" "$BPFFS/map" 2
 	sockets_are "$BPFFS/map" "$tcp" "$udp" "$udp" -
 
-	fails 1 "sockmap-update: find socket with cookie ffffffffffffffff: no such socket in this network namespace" \
+	fails 1 "sockmap-update: find socket with cookie ffffffffffffffff: no TCP or UDP socket of this network namespace has it" \
 		in_ns "$ns" sockmap-update --cookie ffffffffffffffff "$BPFFS/map" 3
 	misuse "COOKIE '0' is not between 1 and 18446744073709551615" --cookie 0 map
 	misuse "COOKIE '10000000000000000' is not between 1 and 18446744073709551615" \
@@ -582,31 +577,6 @@ host_order() {
 	[ -e "$file" ]
 }
 
-@test "sockets that the map does not take" {
-	many_sockets
-	create_map map sockmap 4 8 1
-	create_map hash sockhash 4 8 1
-	create_map array reuseport_sockarray 4 8 1
-	local map fd
-	local takes="Operation not supported (a sockmap takes listening or connected TCP sockets and bound UDP sockets)"
-
-	for map in map hash; do
-		for fd in 5 7; do
-			fails 1 "sockmap-update: update map '$BPFFS/$map' at key '0': $takes" \
-				in_ns "$ns" sockmap-update "$PID" "$fd" "$BPFFS/$map"
-		done
-	done
-	# Not with SO_REUSEPORT, not bound, not listening, connected, of another family.
-	for fd in 3 4 5 7 8 9 10; do
-		run -1 --separate-stderr in_ns "$ns" sockmap-update "$PID" "$fd" "$BPFFS/array"
-		[[ $stderr == "sockmap-update: update map '$BPFFS/array' at key '0': "*" (the array takes listening TCP and bound UDP sockets with SO_REUSEPORT)" ]] || {
-			echo "fd $fd: $stderr"
-			return 1
-		}
-	done
-	sockets_are "$BPFFS/map" -
-}
-
 @test "reuseport_sockarray: TCP and UDP; a socket is in one array only" {
 	netns ns
 	serve "$ns" server tcp:127.0.0.1:7777,reuseport "udp:[::1]:7777,reuseport"
@@ -617,9 +587,9 @@ host_order() {
 	updates "" in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/one" 0
 	updates "" in_ns "$ns" sockmap-update "$PID" 4 "$BPFFS/one" 1
 	sockets_are "$BPFFS/one" "$(cookie "$ns" -t 'sport = :7777')" "$(cookie "$ns" -u 'sport = :7777')"
-	fails 1 "sockmap-update: update map '$BPFFS/two' at key '0': Device or resource busy (the socket is already in a map)" \
+	fails 1 "sockmap-update: update map '$BPFFS/two' at key '0': Device or resource busy (the socket is already in a map, or the kernel uses it: L2TP, KCM)" \
 		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/two"
-	fails 1 "sockmap-update: update map '$BPFFS/sockmap' at key '0': Device or resource busy (the socket is already in a reuseport_sockarray)" \
+	fails 1 "sockmap-update: update map '$BPFFS/sockmap' at key '0': Device or resource busy (the socket is already in a reuseport_sockarray, or the kernel uses it: L2TP, KCM)" \
 		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/sockmap"
 }
 
@@ -648,7 +618,7 @@ host_order() {
 	requires unix-in-sockmap
 	many_sockets
 	create_map map sockmap 4 8 1
-	updates "the socket is neither IPv4 nor IPv6: sk_lookup cannot select it" \
+	updates "the socket is unix datagram, not connected: sk_lookup cannot select it" \
 		in_ns "$ns" sockmap-update "$PID" 10 "$BPFFS/map"
 	bpftool map lookup pinned "$BPFFS/map" key 0 0 0 0 | grep -q value
 }

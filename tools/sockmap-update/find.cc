@@ -23,6 +23,7 @@
 
 #include "../lib/cli.h"
 #include "../lib/object.h"
+#include "socket.h"
 
 constexpr int listen_fds_start = 3;	// SD_LISTEN_FDS_START of sd_listen_fds(3)
 constexpr int listen_fds_max = 1048576; // fs.nr_open: no process has more
@@ -32,15 +33,6 @@ static bool is_socket(const Fd &fd)
 	struct stat st;
 
 	return fstat(fd.get(), &st) == 0 && S_ISSOCK(st.st_mode);
-}
-
-__u64 cookie_of(const Fd &sock)
-{
-	__u64 cookie = 0;
-	socklen_t size = sizeof(cookie);
-
-	getsockopt(sock.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size);
-	return cookie;
 }
 
 // ---- by process and fd
@@ -91,6 +83,19 @@ static std::vector<std::string> numbers_in(const std::string &path, bool &denied
 	return found;
 }
 
+// Is this the socket that was asked for? Its fd may be another one by now. Of an MPTCP socket, the
+// kernel gives the cookie of its first TCP subflow, which has no fd, and the inode of the socket
+// itself: that is the one that the user means, and can be told about.
+static bool is_wanted(const Fd &sock, __u32 inode, __u64 cookie)
+{
+	struct stat st;
+
+	if (cookie_of(sock) == cookie)
+		return true;
+	return socket_option(sock, SO_PROTOCOL) == protocol_mptcp && fstat(sock.get(), &st) == 0 &&
+	       st.st_ino == inode;
+}
+
 static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 {
 	std::string name = "socket:[" + std::to_string(inode) + "]";
@@ -112,8 +117,7 @@ static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 				Fd sock = socket_of_process(
 					static_cast<int>(parse_number(pid, "PID", 1, INT_MAX)),
 					static_cast<int>(parse_number(fd, "FD", 0, INT_MAX)));
-				// By now, the fd may be another socket.
-				if (cookie_of(sock) == cookie)
+				if (is_wanted(sock, inode, cookie))
 					return sock;
 			} catch (const std::runtime_error &e) {
 				reason = e.what(); // another process may hold it, too
@@ -177,6 +181,8 @@ static void dump_sockets(const Fd &netlink, int family, int protocol, __u32 stat
 	struct {
 		struct nlmsghdr header;
 		struct inet_diag_req_v2 request;
+		struct nlattr attribute;
+		__u32 protocol; // of any size, since Linux 5.9; that in the request has 8 bits
 	} message = {};
 	alignas(struct nlmsghdr) std::array<char, 32768> buffer;
 
@@ -184,7 +190,10 @@ static void dump_sockets(const Fd &netlink, int family, int protocol, __u32 stat
 	message.header.nlmsg_type = SOCK_DIAG_BY_FAMILY;
 	message.header.nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	message.request.sdiag_family = family;
-	message.request.sdiag_protocol = protocol;
+	message.request.sdiag_protocol = protocol > UINT8_MAX ? 0 : protocol;
+	message.attribute.nla_len = NLA_HDRLEN + sizeof(message.protocol);
+	message.attribute.nla_type = INET_DIAG_REQ_PROTOCOL;
+	message.protocol = protocol;
 	message.request.idiag_states = states;
 	if (send(netlink.get(), &message, sizeof(message), 0) < 0)
 		fail(errno, "ask for the sockets of the network namespace");
@@ -202,6 +211,8 @@ static void dump_sockets(const Fd &netlink, int family, int protocol, __u32 stat
 				return;
 			if (header->nlmsg_type == NLMSG_ERROR) {
 				auto *e = static_cast<struct nlmsgerr *>(NLMSG_DATA(header));
+				if (protocol == protocol_mptcp)
+					return; // the kernel lacks mptcp_diag: nothing is lost
 				fail(-e->error, "read the sockets of the network namespace",
 				     e->error == -ENOENT ? "the kernel lacks tcp_diag or udp_diag"
 							 : "");
@@ -250,7 +261,8 @@ Fd socket_by_cookie(__u64 cookie)
 	std::optional<__u32> inode;
 
 	for (int family : {AF_INET, AF_INET6})
-		for (int protocol : {IPPROTO_TCP, IPPROTO_UDP})
+		for (int protocol :
+		     {static_cast<int>(IPPROTO_TCP), static_cast<int>(IPPROTO_UDP), protocol_mptcp})
 			if (!inode)
 				dump_sockets(netlink, family, protocol, UINT32_MAX,
 					     [&](const struct inet_diag_msg &m) {
@@ -258,7 +270,7 @@ Fd socket_by_cookie(__u64 cookie)
 							     inode = m.idiag_inode;
 					     });
 	if (!inode)
-		fail(what, "no such socket in this network namespace");
+		fail(what, "no TCP or UDP socket of this network namespace has it");
 	return socket_by_inode(*inode, cookie, what);
 }
 

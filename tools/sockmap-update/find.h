@@ -35,6 +35,3 @@ Fd socket_by_cookie(__u64 cookie);
 // The socket that systemd, or a program that follows sd_listen_fds(3), passed to this process: the
 // one with this name or this number from 0. Empty: the only one.
 Fd socket_passed(const std::string &which);
-
-// A socket's cookie, by which the kernel and `ss -e` identify it.
-__u64 cookie_of(const Fd &sock);
