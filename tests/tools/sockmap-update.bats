@@ -191,7 +191,7 @@ updates() {
 		misuse "--listen: unknown protocol '$wrong' (expected tcp or udp)" \
 			--listen "$wrong:127.0.0.1:7777" map
 	done
-	for wrong in localhost 127.0.0 127.0.0.1.1 127.0.0.256 "" "*" ::1 "[::1" " 127.0.0.1"; do
+	for wrong in localhost 127.0.0 127.0.0.1.1 127.0.0.256 "" ::1 "[::1" " 127.0.0.1"; do
 		misuse "--listen: '$wrong' is not an IPv4 address (IPv6 is written [ADDR])" \
 			--listen "tcp:$wrong:7777" map
 	done
@@ -199,7 +199,7 @@ updates() {
 		misuse "--listen: '$wrong' is not an IPv6 address" \
 			--listen "udp:[$wrong]:7777" map
 	done
-	for wrong in "" http 77x -1 +1; do
+	for wrong in "" 77x -1 +1; do
 		misuse "PORT '$wrong' is not a number" --listen "tcp:127.0.0.1:$wrong" map
 	done
 	for wrong in 0 65536 99999999999999999999; do

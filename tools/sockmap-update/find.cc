@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "find.h"
 
-#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -22,6 +23,7 @@
 #include <vector>
 
 #include "../lib/cli.h"
+#include "../lib/interface.h"
 #include "../lib/object.h"
 #include "socket.h"
 
@@ -131,39 +133,6 @@ static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 
 // ---- by address and by cookie
 
-LocalAddress parse_local_address(const std::string &text)
-{
-	size_t first = text.find(':');
-	size_t last = text.rfind(':');
-	LocalAddress local;
-
-	local.text = text;
-	if (first == std::string::npos || first == last || text.back() == ']')
-		throw UsageError("--listen " + quote(text) + " is not PROTO:ADDR:PORT");
-	std::string protocol = text.substr(0, first);
-	std::string address = text.substr(first + 1, last - first - 1);
-
-	if (protocol == "tcp")
-		local.protocol = IPPROTO_TCP;
-	else if (protocol == "udp")
-		local.protocol = IPPROTO_UDP;
-	else
-		throw UsageError("--listen: unknown protocol " + quote(protocol) +
-				 " (expected tcp or udp)");
-
-	local.family = AF_INET;
-	if (address.size() >= 2 && address.front() == '[' && address.back() == ']') {
-		local.family = AF_INET6;
-		address = address.substr(1, address.size() - 2);
-	}
-	if (inet_pton(local.family, address.c_str(), local.address.data()) != 1)
-		throw UsageError("--listen: " + quote(address) + " is not an " +
-				 (local.family == AF_INET ? "IPv4 address (IPv6 is written [ADDR])"
-							  : "IPv6 address"));
-	local.port = htons(parse_number(text.substr(last + 1), "PORT", 1, UINT16_MAX));
-	return local;
-}
-
 static Fd open_sock_diag()
 {
 	Fd netlink(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG));
@@ -173,8 +142,8 @@ static Fd open_sock_diag()
 	return netlink;
 }
 
-// Call `each` with each socket of one protocol and family whose state is in `states`, a bit each,
-// in the network namespace of `netlink`.
+// Call `each` with the message on each socket of one protocol and family whose state is in
+// `states`, a bit each, in the network namespace of `netlink`.
 template <typename Each>
 static void dump_sockets(const Fd &netlink, int family, int protocol, __u32 states, Each each)
 {
@@ -217,7 +186,7 @@ static void dump_sockets(const Fd &netlink, int family, int protocol, __u32 stat
 				     e->error == -ENOENT ? "the kernel lacks tcp_diag or udp_diag"
 							 : "");
 			}
-			each(*static_cast<struct inet_diag_msg *>(NLMSG_DATA(header)));
+			each(*header, *static_cast<struct inet_diag_msg *>(NLMSG_DATA(header)));
 		}
 	}
 }
@@ -227,31 +196,70 @@ static __u64 cookie_of(const struct inet_diag_msg &m)
 	return m.id.idiag_cookie[0] | static_cast<__u64>(m.id.idiag_cookie[1]) << 32;
 }
 
-Fd socket_by_address(const LocalAddress &local)
+// Does an IPv6 socket take IPv6 alone? The attribute is behind the message.
+static bool is_v6only(const struct nlmsghdr &header, const struct inet_diag_msg &m)
 {
-	std::string what = "find socket " + quote(local.text);
-	bool is_tcp = local.protocol == IPPROTO_TCP;
+	constexpr size_t fixed = NLMSG_SPACE(sizeof(m));
+	const auto *attribute = reinterpret_cast<const struct rtattr *>(
+		reinterpret_cast<const char *>(&header) + fixed);
+	size_t size = header.nlmsg_len > fixed ? header.nlmsg_len - fixed : 0;
+
+	for (; RTA_OK(attribute, size); attribute = RTA_NEXT(attribute, size))
+		if (attribute->rta_type == INET_DIAG_SKV6ONLY)
+			return *static_cast<const __u8 *>(RTA_DATA(attribute));
+	return false;
+}
+
+struct Found {
+	__u32 inode;
+	__u64 cookie;
+	bool is_exact; // ss(8) prints the address just so
+};
+
+// The sockets with this address and port. A device that is not given may be any, and [::] may be
+// what ss(8) prints as *.
+static std::vector<Found> sockets_at(const LocalAddress &local)
+{
 	// A UDP socket that is not connected has the state of a closed one.
-	__u32 states = is_tcp ? 1 << TCP_LISTEN : 1 << TCP_CLOSE;
+	__u32 states = local.protocol == IPPROTO_TCP ? 1 << TCP_LISTEN : 1 << TCP_CLOSE;
 	size_t address_size = local.family == AF_INET ? 4 : 16;
-	std::string cookies;
-	struct inet_diag_msg found = {};
-	int count = 0;
+	bool is_any = local.family == AF_INET6 && local.address == LocalAddress().address;
+	__u32 device = local.device.empty() ? 0 : find_interface(local.device).index;
+	std::vector<Found> found;
 
 	dump_sockets(open_sock_diag(), local.family, local.protocol, states,
-		     [&](const struct inet_diag_msg &m) {
+		     [&](const struct nlmsghdr &header, const struct inet_diag_msg &m) {
 			     if (m.id.idiag_sport != local.port ||
 				 memcmp(m.id.idiag_src, local.address.data(), address_size) != 0)
 				     return;
-			     cookies += (count++ ? ", " : "") + cookie_text(cookie_of(m));
-			     found = m;
+			     bool dual_stack = is_any && !is_v6only(header, m);
+			     if ((device && m.id.idiag_if != device) ||
+				 (local.dual_stack && !dual_stack))
+				     return;
+			     found.push_back(
+				     {m.idiag_inode, cookie_of(m),
+				      m.id.idiag_if == device && dual_stack == local.dual_stack});
 		     });
-	if (!count)
-		fail(what, is_tcp ? "no socket listens on this address"
-				  : "no unconnected socket is bound to this address");
-	if (count > 1)
+	return found;
+}
+
+Fd socket_by_address(const LocalAddress &local)
+{
+	std::string what = "find socket " + quote(local.text);
+	std::vector<Found> found = sockets_at(local);
+	std::string cookies;
+
+	if (found.empty())
+		fail(what, local.protocol == IPPROTO_TCP
+				   ? "no socket listens on this address"
+				   : "no unconnected socket is bound to this address");
+	if (std::ranges::any_of(found, &Found::is_exact))
+		std::erase_if(found, [](const Found &f) { return !f.is_exact; });
+	for (const Found &f : found)
+		cookies += (cookies.empty() ? "" : ", ") + cookie_text(f.cookie);
+	if (found.size() > 1)
 		fail(what, "several sockets have this address: choose one by --cookie: " + cookies);
-	return socket_by_inode(found.idiag_inode, cookie_of(found), what);
+	return socket_by_inode(found[0].inode, found[0].cookie, what);
 }
 
 Fd socket_by_cookie(__u64 cookie)
@@ -265,7 +273,8 @@ Fd socket_by_cookie(__u64 cookie)
 		     {static_cast<int>(IPPROTO_TCP), static_cast<int>(IPPROTO_UDP), protocol_mptcp})
 			if (!inode)
 				dump_sockets(netlink, family, protocol, UINT32_MAX,
-					     [&](const struct inet_diag_msg &m) {
+					     [&](const struct nlmsghdr &,
+						 const struct inet_diag_msg &m) {
 						     if (cookie_of(m) == cookie)
 							     inode = m.idiag_inode;
 					     });

@@ -5,28 +5,17 @@
 
 #include <linux/types.h>
 
-#include <array>
 #include <string>
 
 #include "../lib/fd.h"
-
-// A local address, PROTO:ADDR:PORT.
-struct LocalAddress {
-	std::string text;		 // as it was given
-	int protocol = 0;		 // IPPROTO_TCP or IPPROTO_UDP
-	int family = 0;			 // AF_INET or AF_INET6
-	std::array<__be32, 4> address{}; // network order; IPv4 in the first
-	__be16 port = 0;
-};
-
-// PROTO:ADDR:PORT, with an IPv6 address in square brackets. Throws UsageError.
-LocalAddress parse_local_address(const std::string &text);
+#include "local_address.h"
 
 // The socket that is file descriptor `fd` of process `pid`.
 Fd socket_of_process(int pid, int fd);
 
-// The TCP socket that listens on exactly this address, or the unconnected UDP socket that is
-// bound to it, in the network namespace of this process.
+// The TCP socket that listens on this address, or the unconnected UDP socket that is bound to it,
+// in the network namespace of this process. Where there are several, it is the one that ss(8)
+// shows with this very address.
 Fd socket_by_address(const LocalAddress &local);
 
 // The TCP or UDP socket with this cookie, in the network namespace of this process.
