@@ -4,15 +4,15 @@
 
 #include <getopt.h>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
+#include "blocklist-load/input.h"
 #include "blocklist-load/kernel.h"
 #include "blocklist-load/ranges.h"
 #include "blocklist-load/table.h"
@@ -22,13 +22,14 @@
 #include "lib/json.h"
 #include "lib/lines.h"
 
-constexpr size_t line_max = size_t{1} << 20; // bytes of a line
-constexpr size_t reserve_max = 65536;	     // MiB
+constexpr size_t reserve_max = 65536; // MiB
 constexpr const char *verbs = "load, check, dump, stats, reserve";
 
 struct Options {
 	CommonOptions common;
-	bool skip_bad = false;
+	Limits limits;
+	std::optional<unsigned> max_bad;    // per cent
+	std::optional<unsigned> max_shrink; // per cent; load
 	std::string dir;
 	std::string verb;
 	std::vector<std::string> files; // load, check
@@ -53,12 +54,19 @@ static void usage()
 	      "  reserve  create two lists of MIB MiB, which load then fills in turn: users who\n"
 	      "           may not create maps can load into them\n"
 	      "\n"
-	      "      --skip-bad  load, check: skip bad lines\n"
-	      "  -j, --json      print JSON\n"
-	      "  -p, --pretty    print JSON, indented\n"
-	      "  -v, --verbose   print libbpf's log\n"
-	      "  -h, --help      print this and exit\n"
-	      "  -V, --version   print the version and exit\n",
+	      "load and check fail if a FILE has no entry, or if a line is bad.\n"
+	      "\n"
+	      "      --skip-bad            load, check: skip bad lines\n"
+	      "      --max-bad=PERCENT     with --skip-bad: fail if more lines of a FILE are bad\n"
+	      "                            (default: 50)\n"
+	      "      --max-shrink=PERCENT  load: fail if the list has so much fewer entries than\n"
+	      "                            the active one\n"
+	      "      --allow-empty         load, check: take a FILE without an entry\n"
+	      "  -j, --json                print JSON\n"
+	      "  -p, --pretty              print JSON, indented\n"
+	      "  -v, --verbose             print libbpf's log\n"
+	      "  -h, --help                print this and exit\n"
+	      "  -V, --version             print the version and exit\n",
 	      stdout);
 }
 
@@ -87,12 +95,29 @@ static void parse_positional(int argc, char **argv, Options &o)
 		throw UsageError("too many arguments: " + quote(argv[optind]));
 }
 
+static void check_options(const Options &o)
+{
+	if (o.limits.skip_bad && o.files.empty())
+		throw UsageError("--skip-bad goes with load and check");
+	if (o.max_bad && !o.limits.skip_bad)
+		throw UsageError("--max-bad goes with --skip-bad");
+	if (o.limits.allow_empty && o.files.empty())
+		throw UsageError("--allow-empty goes with load and check");
+	if (o.max_shrink && o.verb != "load")
+		throw UsageError("--max-shrink goes with load");
+	if (o.common.json && o.verb == "reserve")
+		throw UsageError("--json and --pretty do not go with reserve");
+}
+
 // Returns false where --help or --version has been answered.
 static bool parse(int argc, char **argv, Options &o)
 {
-	enum { SkipBad = 256 };
+	enum { SkipBad = 256, MaxBad, MaxShrink, AllowEmpty };
 	static const struct option options[] = {
 		{"skip-bad", no_argument, nullptr, SkipBad},
+		{"max-bad", required_argument, nullptr, MaxBad},
+		{"max-shrink", required_argument, nullptr, MaxShrink},
+		{"allow-empty", no_argument, nullptr, AllowEmpty},
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
 		{"verbose", no_argument, nullptr, 'v'},
@@ -103,88 +128,29 @@ static bool parse(int argc, char **argv, Options &o)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "jpvhV", options, nullptr)) != -1) {
-		if (c == SkipBad)
-			o.skip_bad = true;
-		else if (!take_common_option(c, o.common, usage))
-			return false;
-	}
-	parse_positional(argc, argv, o);
-	if (o.skip_bad && o.files.empty())
-		throw UsageError("--skip-bad goes with load and check");
-	if (o.common.json && o.verb == "reserve")
-		throw UsageError("--json and --pretty do not go with reserve");
-	return true;
-}
-
-// ---- FILE
-
-struct Input {
-	List list;
-	size_t read = 0; // addresses and CIDRs
-	size_t bad = 0;	 // lines
-};
-
-// The line without a comment at its end, and without the blanks around.
-static std::string_view strip_comment(std::string_view line)
-{
-	constexpr std::string_view blanks = " \t\r";
-
-	line = line.substr(0, line.find_first_of("#;"));
-	line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
-	return line.substr(0, line.find_last_not_of(blanks) + 1);
-}
-
-template <typename Family> static void add_cidr(std::string_view text, Ranges<Family> &ranges)
-{
-	using Address = typename Family::Address;
-	std::array<unsigned char, sizeof(Address)> bytes;
-	__u32 length = parse_cidr(text, bytes);
-	Address first = to_integer<Address>(bytes);
-	Address host = length ? (Address{1} << (Family::bits - length)) - 1 : ~Address{0};
-
-	ranges.push_back({first, first | host});
-}
-
-static void add_line(std::string_view line, Input &input)
-{
-	std::string_view entry = strip_comment(line);
-
-	if (entry.empty())
-		return;
-	if (entry.find(':') == std::string_view::npos)
-		add_cidr(entry, input.list.v4);
-	else
-		add_cidr(entry, input.list.v6);
-	input.read++;
-}
-
-static void read_file(const std::string &path, Input &input)
-{
-	Lines lines(path, "#;", line_max);
-	std::string_view line;
-
-	while (lines.next(line)) {
-		try {
-			if (lines.is_cut())
-				throw ValueError("the line is longer than a megabyte");
-			add_line(line, input);
-		} catch (const ValueError &e) {
-			lines.print_bad(e.what());
-			input.bad++;
+		switch (c) {
+		case SkipBad:
+			o.limits.skip_bad = true;
+			break;
+		case MaxBad:
+			o.max_bad = parse_number(optarg, "--max-bad", 0, 100);
+			break;
+		case MaxShrink:
+			o.max_shrink = parse_number(optarg, "--max-shrink", 0, 100);
+			break;
+		case AllowEmpty:
+			o.limits.allow_empty = true;
+			break;
+		default:
+			if (!take_common_option(c, o.common, usage))
+				return false;
 		}
 	}
-}
-
-// Read all of them, and sort and merge their addresses.
-static Input read_files(const std::vector<std::string> &paths)
-{
-	Input input;
-
-	for (const std::string &path : paths)
-		read_file(path, input);
-	merge(input.list.v4);
-	merge(input.list.v6);
-	return input;
+	parse_positional(argc, argv, o);
+	check_options(o);
+	if (o.max_bad)
+		o.limits.max_bad = *o.max_bad;
+	return true;
 }
 
 // ---- load, check
@@ -217,33 +183,45 @@ static void report(const Input &input, size_t cells, Clock::time_point began,
 	       mebibytes(cells).c_str(), ms);
 }
 
-static void load(const std::string &dir, const std::vector<std::string> &files, bool skip_bad,
-		 const CommonOptions &common)
+// Fail where the list has become too short.
+static void check_shrink(ConstCells active, const Input &input, unsigned max_percent,
+			 const std::string &what)
 {
-	auto began = Clock::now();
-	Fd blocklist = open_blocklist(dir, false);
-	Input input = read_files(files);
+	List list = active.empty() ? List() : read_back(active);
+	std::string reason =
+		why_shrunk(count_cidrs(list.v4) + count_cidrs(list.v6),
+			   count_cidrs(input.list.v4) + count_cidrs(input.list.v6), max_percent);
 
-	if (input.bad && !skip_bad)
-		fail("load the lists into " + quote(dir),
-		     bad_lines(input.bad) + ", nothing is changed");
-	Plan table = plan(input.list);
-	replace_list(blocklist, dir, table.cells,
-		     [&](Cells cells) { build(cells, table, input.list); });
-	report(input, table.cells, began, common);
+	if (!reason.empty())
+		fail(what, reason);
 }
 
-static void check(const std::string &dir, const std::vector<std::string> &files, bool skip_bad,
-		  const CommonOptions &common)
+static void load(const Options &o)
 {
 	auto began = Clock::now();
-	Input input = read_files(files);
-
-	if (input.bad && !skip_bad)
-		fail("check the lists", bad_lines(input.bad));
+	std::string what = "load the lists into " + quote(o.dir);
+	Fd blocklist = open_blocklist(o.dir, false);
+	Input input = read_files(o.files, o.limits, what, ", nothing is changed");
 	Plan table = plan(input.list);
-	check_fits(dir, table.cells);
-	report(input, table.cells, began, common);
+	std::function<void(ConstCells)> check;
+
+	if (o.max_shrink)
+		check = [&](ConstCells active) {
+			check_shrink(active, input, *o.max_shrink, what);
+		};
+	replace_list(blocklist, o.dir, table.cells, check,
+		     [&](Cells cells) { build(cells, table, input.list); });
+	report(input, table.cells, began, o.common);
+}
+
+static void check(const Options &o)
+{
+	auto began = Clock::now();
+	Input input = read_files(o.files, o.limits, "check the lists", "");
+	Plan table = plan(input.list);
+
+	check_fits(o.dir, table.cells);
+	report(input, table.cells, began, o.common);
 }
 
 // ---- dump
@@ -293,9 +271,9 @@ static int blocklist_load(int argc, char **argv)
 	if (!parse(argc, argv, o))
 		return 0;
 	if (o.verb == "load")
-		load(o.dir, o.files, o.skip_bad, o.common);
+		load(o);
 	else if (o.verb == "check")
-		check(o.dir, o.files, o.skip_bad, o.common);
+		check(o);
 	else if (o.verb == "dump")
 		dump(o.dir, o.common);
 	else if (o.verb == "stats")

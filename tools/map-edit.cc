@@ -7,11 +7,13 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "lib/cli.h"
+#include "lib/lines.h"
 #include "lib/object.h"
 #include "map-edit/change.h"
 #include "map-edit/entries.h"
@@ -23,6 +25,8 @@ struct Options {
 	CommonOptions common;
 	bool per_cpu = false;
 	bool dry_run = false;
+	bool allow_empty = false;
+	std::optional<unsigned> max_shrink; // per cent; sync
 	TypeHints types;
 	std::string map;
 	std::string verb;
@@ -44,18 +48,22 @@ static void usage()
 	      "  load adds the KEY[=VALUE] lines of FILE; sync also removes all other entries.\n"
 	      "  A # begins a comment, - is standard input. Either all is done, or nothing.\n"
 	      "\n"
-	      "      --key=TYPE     the type of a key, such as u16, be16 (a port), be32 (IPv4),\n"
-	      "                     in6_addr, cidr4, cidr6, mac (default: by BTF)\n"
-	      "      --value=TYPE   the type of a value\n"
-	      "      --btf=OBJ      take BTF from this object file (default: from the kernel,\n"
-	      "                     which needs CAP_SYS_ADMIN)\n"
-	      "      --per-cpu      show, get: print the value of each CPU, not only the sum\n"
-	      "      --dry-run      load, sync: print the changes, and do not make them\n"
-	      "  -j, --json         print JSON\n"
-	      "  -p, --pretty       print JSON, indented\n"
-	      "  -v, --verbose      print libbpf's log\n"
-	      "  -h, --help         print this and exit\n"
-	      "  -V, --version      print the version and exit\n",
+	      "      --key=TYPE            the type of a key, such as u16, be16 (a port), be32\n"
+	      "                            (IPv4), in6_addr, cidr4, cidr6, mac (default: by BTF)\n"
+	      "      --value=TYPE          the type of a value\n"
+	      "      --btf=OBJ             take BTF from this object file (default: from the\n"
+	      "                            kernel, which needs CAP_SYS_ADMIN)\n"
+	      "      --per-cpu             show, get: print the value of each CPU, not only the\n"
+	      "                            sum\n"
+	      "      --dry-run             load, sync: print the changes, and do not make them\n"
+	      "      --allow-empty         load, sync: take a FILE without an entry\n"
+	      "      --max-shrink=PERCENT  sync: fail if it has so much fewer entries than the "
+	      "map\n"
+	      "  -j, --json                print JSON\n"
+	      "  -p, --pretty              print JSON, indented\n"
+	      "  -v, --verbose             print libbpf's log\n"
+	      "  -h, --help                print this and exit\n"
+	      "  -V, --version             print the version and exit\n",
 	      stdout);
 }
 
@@ -91,7 +99,25 @@ static void parse_positional(int argc, char **argv, Options &o)
 			 " (expected show, get, add, del, load, sync)");
 }
 
-enum { OptKey = 256, OptValue, OptBtf, OptPerCpu, OptDryRun }; // without a short form
+// Without a short form.
+enum { OptKey = 256, OptValue, OptBtf, OptPerCpu, OptDryRun, OptAllowEmpty, OptMaxShrink };
+
+static void check_options(const Options &o)
+{
+	bool shows = o.verb == "show" || o.verb == "get";
+	bool lists = o.verb == "load" || o.verb == "sync";
+
+	if (o.per_cpu && !shows)
+		throw UsageError("--per-cpu goes with show and get");
+	if (o.dry_run && !lists)
+		throw UsageError("--dry-run goes with load and sync");
+	if (o.allow_empty && !lists)
+		throw UsageError("--allow-empty goes with load and sync");
+	if (o.max_shrink && o.verb != "sync")
+		throw UsageError("--max-shrink goes with sync");
+	if (o.common.json && !shows && !lists)
+		throw UsageError("--json and --pretty go with show, get, load and sync");
+}
 
 // Returns false where --help or --version has been answered.
 static bool parse(int argc, char **argv, Options &o)
@@ -102,6 +128,8 @@ static bool parse(int argc, char **argv, Options &o)
 		{"btf", required_argument, nullptr, OptBtf},
 		{"per-cpu", no_argument, nullptr, OptPerCpu},
 		{"dry-run", no_argument, nullptr, OptDryRun},
+		{"allow-empty", no_argument, nullptr, OptAllowEmpty},
+		{"max-shrink", required_argument, nullptr, OptMaxShrink},
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
 		{"verbose", no_argument, nullptr, 'v'},
@@ -128,20 +156,19 @@ static bool parse(int argc, char **argv, Options &o)
 		case OptDryRun:
 			o.dry_run = true;
 			break;
+		case OptAllowEmpty:
+			o.allow_empty = true;
+			break;
+		case OptMaxShrink:
+			o.max_shrink = parse_number(optarg, "--max-shrink", 0, 100);
+			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
 				return false;
 		}
 	}
 	parse_positional(argc - optind, argv + optind, o);
-	bool shows = o.verb == "show" || o.verb == "get";
-	bool lists = o.verb == "load" || o.verb == "sync";
-	if (o.per_cpu && !shows)
-		throw UsageError("--per-cpu goes with show and get");
-	if (o.dry_run && !lists)
-		throw UsageError("--dry-run goes with load and sync");
-	if (o.common.json && !shows && !lists)
-		throw UsageError("--json and --pretty go with show, get, load and sync");
+	check_options(o);
 	return true;
 }
 
@@ -238,22 +265,23 @@ static void del(const OpenMap &map, const std::vector<std::string> &args)
 }
 
 // load: the map has the file's entries as well. sync: it has no others.
-static void load(const OpenMap &map, const std::string &path, bool sync, bool dry_run,
-		 const Format &format)
+static void load(const OpenMap &map, const Options &o, bool sync, const Format &format)
 {
-	std::string what =
-		(sync ? "sync " : "load ") + (path == "-" ? "standard input" : quote(path));
-	Entries wanted = parse_list(map, path, what);
+	const std::string &path = o.args[0];
+	std::string what = (sync ? "sync " : "load ") + input_name(path);
+	Entries wanted = parse_list(map, path, o.allow_empty, what);
 	Entries now = read_map(map);
 
 	what += (sync ? " with map " : " into map ") + quote(map.path);
+	if (o.max_shrink)
+		check_shrink(map, now, wanted, *o.max_shrink, what);
 	if (sync && is_array(map.info.type))
 		want_zeros(map, now, wanted);
 	Change change = difference(map, now, wanted, sync);
 	check_room(map, now, wanted, change, what);
-	if (!dry_run)
+	if (!o.dry_run)
 		apply(map, now, wanted, change, what);
-	print_change(map, now, wanted, change, {.entries = dry_run, .removed = sync}, format);
+	print_change(map, now, wanted, change, {.entries = o.dry_run, .removed = sync}, format);
 }
 
 static Purpose purpose_of(const std::string &verb, bool dry_run)
@@ -288,7 +316,7 @@ static int map_edit(int argc, char **argv)
 	else if (o.verb == "del")
 		del(map, o.args);
 	else
-		load(map, o.args[0], o.verb == "sync", o.dry_run, format);
+		load(map, o, o.verb == "sync", format);
 	return 0;
 }
 

@@ -415,7 +415,7 @@ def knob_text(value):
 
 
 def zero_stats(pins):
-    run("map-edit", f"{pins}/fw_stats", "sync", "/dev/null")
+    run("map-edit", f"{pins}/fw_stats", "sync", "--allow-empty", "/dev/null")
 
 
 def differential(runner, obj, pins, rounds, packets, seed):
@@ -430,7 +430,7 @@ def differential(runner, obj, pins, rounds, packets, seed):
         zero_stats(pins)
         for name, table in rules.items():
             text = "".join(f"{key_text(name, key)}={value_text(value)}\n" for key, value in table.items())
-            run("map-edit", f"{pins}/{name}", "sync", "-", input=text.encode())
+            run("map-edit", f"{pins}/{name}", "sync", "--allow-empty", "-", input=text.encode())
         chosen = rng.sample(pool, packets)
         data = b"".join(struct.pack("!H", p.size) + p.data for p in chosen)
         got = run(runner, "verdicts", f"{pins}/prog{which}", input=data)

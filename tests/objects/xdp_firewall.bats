@@ -643,7 +643,7 @@ reachable_again() {
 	"$FIREWALL" rate "$FW" 1000 1000 2
 	fw rate4 add '192.0.2.0/24={pps=20000 burst=20000}'
 	fw rate6 add '2001:db8::/32={pps=20000 burst=20000}'
-	fw rate_state sync /dev/null
+	fw rate_state sync --allow-empty /dev/null
 	"$FIREWALL" rate "$FW" 20000 20000 2
 }
 
@@ -753,7 +753,7 @@ fill() {
 		[ "$map" != "$FW/fw_events" ] || continue
 		bpftool -j map dump pinned "$map" >"$saved/${map##*/}.bytes"
 		map-edit "$map" show >"$saved/${map##*/}"
-		run -0 map-edit "$map" sync "$saved/${map##*/}"
+		run -0 map-edit "$map" sync --allow-empty "$saved/${map##*/}"
 		[[ $output == "0 added, 0 changed, 0 removed" ]]
 		maps=$((maps + 1))
 	done
@@ -762,7 +762,7 @@ fill() {
 	firewall
 	for map in "$FW"/fw_*; do
 		[ "$map" != "$FW/fw_events" ] || continue
-		map-edit "$map" sync "$saved/${map##*/}" >/dev/null
+		map-edit "$map" sync --allow-empty "$saved/${map##*/}" >/dev/null
 		diff "$saved/${map##*/}" <(map-edit "$map" show)
 		# To the byte, and not only as map-edit shows it; what a CPU has counted is one CPU's then.
 		case $map in
@@ -797,14 +797,14 @@ unit() {
 	unit ExecStart veth0
 	open_to tcp 80
 	fill
-	fw allow4 sync /dev/null
-	fw allow6 sync /dev/null
-	fw deny sync /dev/null
-	fw block4 sync /dev/null
-	fw rate4 sync /dev/null
-	fw rule4 sync /dev/null
-	fw rule6 sync /dev/null
-	fw icmp6 sync /dev/null
+	fw allow4 sync --allow-empty /dev/null
+	fw allow6 sync --allow-empty /dev/null
+	fw deny sync --allow-empty /dev/null
+	fw block4 sync --allow-empty /dev/null
+	fw rate4 sync --allow-empty /dev/null
+	fw rule4 sync --allow-empty /dev/null
+	fw rule6 sync --allow-empty /dev/null
+	fw icmp6 sync --allow-empty /dev/null
 	fw rule4 add '{proto=tcp port=80 addr=10.9.0.1}'
 	fw rule6 add '{proto=tcp port=80 addr=fd09::1}'
 	closed_to tcp 80
@@ -891,7 +891,7 @@ changes_under_flood() {
 	start_in "$server" "$FIREWALL" receive "$address" 9999
 	receiver=$PID got=$OUT
 	poll 10 grep -qx ready "$got"
-	fw "block$version" sync /dev/null
+	fw "block$version" sync --allow-empty /dev/null
 	sleep_until_passed 100
 	stop "$receiver"
 	[ "$(tail -n 1 "$got")" -gt 0 ]

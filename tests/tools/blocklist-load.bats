@@ -6,36 +6,9 @@
 # stray_lists() counts the maps that are called as those of xdp_blocklist:
 # finds by name: xdp_blocklist
 load ../lib/helpers
+load ../lib/lists
 
 BLOCKLIST=$BATS_TEST_DIRNAME/../objects/blocklist.py
-
-# load_blocklist: the program and its maps, each under its name, in $BPFFS/dir.
-load_blocklist() {
-	bpftool prog load "$HOOKSET_BUILD/xdp_blocklist.bpf.o" "$BPFFS/prog" pinmaps "$BPFFS/dir"
-}
-
-# loads ARGUMENT...: into $BPFFS/dir, and it says nothing on stderr.
-loads() {
-	run -0 --separate-stderr blocklist-load "$BPFFS/dir" load "$@"
-	[ -z "$stderr" ]
-}
-
-# active_is [LINE...]: dump prints exactly this.
-active_is() {
-	local expected=""
-	[ $# -eq 0 ] || expected=$(printf '%s\n' "$@")
-	run -0 --separate-stderr blocklist-load "$BPFFS/dir" dump
-	if [ "$output" != "$expected" ] || [ -n "$stderr" ]; then
-		printf 'expected:\n%s\nactive:\n%s\n%s\n' "$expected" "$output" "$stderr" >&2
-		return 1
-	fi
-}
-
-# write_list TEXT [NAME]: a list in $BATS_TEST_TMPDIR/NAME, "file" by default; \n and the like are
-# expanded.
-write_list() {
-	printf '%b' "$1" >"$BATS_TEST_TMPDIR/${2:-file}"
-}
 
 # list_id: the id of the active list.
 list_id() {
@@ -58,6 +31,12 @@ list_id() {
 	misuse "too many arguments: 'more'" dir reserve 8 more
 	misuse "--skip-bad goes with load and check" --skip-bad dir dump
 	misuse "--skip-bad goes with load and check" dir stats --skip-bad
+	misuse "--allow-empty goes with load and check" dir stats --allow-empty
+	misuse "--max-bad goes with --skip-bad" --max-bad 5 dir load file
+	misuse "--max-bad '101' is not between 0 and 100" --max-bad 101 dir load file
+	misuse "--max-bad '5%' is not a number" --max-bad 5% dir load file
+	misuse "--max-shrink goes with load" --max-shrink 5 dir check file
+	misuse "--max-shrink '-1' is not a number" --max-shrink=-1 dir load file
 	misuse "--json and --pretty do not go with reserve" -j dir reserve 8
 	misuse "MIB '0' is not between 1 and 65536" dir reserve 0
 	misuse "MIB '65537' is not between 1 and 65536" dir reserve 65537
@@ -77,7 +56,7 @@ list_id() {
 	[[ $output =~ ^10\ read,\ 9\ merged:\ 6\ IPv4,\ 3\ IPv6,\ 12\.0\ MiB,\ [0-9]+\ ms$ ]]
 	active_is 10.0.0.0/8 172.16.0.0/12 192.0.2.1/32 192.168.0.0/16 198.51.100.0/24 203.0.113.0/24 \
 		::ffff:192.0.2.1/128 2001:db8::/32 fe80::/10
-	loads /dev/null
+	loads --allow-empty /dev/null
 	[[ $output =~ ^0\ read,\ 0\ merged:\ 0\ IPv4,\ 0\ IPv6,\ 0\.0\ MiB,\ [0-9]+\ ms$ ]]
 	active_is
 }
@@ -140,9 +119,10 @@ blocklist-load: load the lists into '$BPFFS/dir': 1 bad line, nothing is changed
 	active_is 192.0.2.7/32
 
 	# Left out: they are named all the same.
-	run -0 --separate-stderr blocklist-load "$BPFFS/dir" load --skip-bad "$two" "$BATS_TEST_TMPDIR/good" "$file"
-	[[ $output =~ ^1\ read,\ 8\ bad,\ 1\ merged:\ 1\ IPv4,\ 0\ IPv6, ]]
-	[ "$(wc -l <<<"$stderr")" -eq 8 ]
+	cat "$two" "$BATS_TEST_TMPDIR/good" >"$file"
+	run -0 --separate-stderr blocklist-load "$BPFFS/dir" load --skip-bad --max-bad 90 "$BATS_TEST_TMPDIR/good" "$file"
+	[[ $output =~ ^2\ read,\ 7\ bad,\ 1\ merged:\ 1\ IPv4,\ 0\ IPv6, ]]
+	[ "$(wc -l <<<"$stderr")" -eq 7 ]
 	active_is 192.0.2.7/32
 	write_list '10.0.0.1\nno\n'
 	run -0 --separate-stderr blocklist-load "$BPFFS/dir" load -j --skip-bad "$file"
@@ -173,7 +153,7 @@ print("10.0.0.1;".ljust(megabyte - 1, "x"))
 print("10.0.0.2;".ljust(megabyte, "x"))
 print("10.0.0.3;".ljust(3 * megabyte + 1, "x"))
 print("10.0.0.4", "10.0.0.5".rjust(3 * megabyte), sep="\n", end="")' >"$file"
-	run -0 --separate-stderr blocklist-load . check --skip-bad "$file"
+	run -0 --separate-stderr blocklist-load . check --skip-bad --max-bad 60 "$file"
 	diff - <(echo "$stderr") <<-END
 		blocklist-load: $file:2: the line is longer than a megabyte
 		blocklist-load: $file:3: the line is longer than a megabyte
@@ -296,8 +276,8 @@ sys.exit(json.loads(sys.argv[1])["bytes"] > 2 * (6 << 20) + 1000000 * 32 + 4096)
 blocklist-load: check the lists: 1 bad line" . check "$file"
 	run -0 --separate-stderr blocklist-load . check --skip-bad "$file"
 	[[ $output == "3 read, 1 bad, 2 merged: "* ]]
-	refused "open directory '/nonexistent': No such file or directory" /nonexistent check /dev/null
-	refused "open directory '$file': Not a directory" "$file" check /dev/null
+	refused "open directory '/nonexistent': No such file or directory" /nonexistent check --allow-empty /dev/null
+	refused "open directory '$file': Not a directory" "$file" check --allow-empty /dev/null
 }
 
 @test "blocklist-load: what is wrong with files and pins is said" {
@@ -475,14 +455,14 @@ nth_bpf() {
 	pins_are "$BPFFS/dir" block_stats blocklist
 	blocklist-load "$BPFFS/dir" reserve 40
 	blocklist-load "$BPFFS/dir" dump | diff "$BATS_TEST_TMPDIR/dump" -
-	loads /dev/null
-	loads /dev/null
+	loads --allow-empty /dev/null
+	loads --allow-empty /dev/null
 	blocklist-load "$BPFFS/dir" reserve 1
 	active_is
 	size=$(blocklist-load . check "$BATS_TEST_TMPDIR/list" | grep -o '[0-9.]* MiB')
 	refused "load the list: it needs $size, and 1.0 MiB are reserved" "$BPFFS/dir" load "$BATS_TEST_TMPDIR/list"
 	refused "load the list: it needs $size, and 1.0 MiB are reserved" "$BPFFS/dir" check "$BATS_TEST_TMPDIR/list"
-	run -0 blocklist-load "$BPFFS/dir" check /dev/null
+	run -0 blocklist-load "$BPFFS/dir" check --allow-empty /dev/null
 	active_is
 	blocklist-load "$BPFFS/dir" reserve 40
 	loads "$BATS_TEST_TMPDIR/list"

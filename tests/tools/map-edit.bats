@@ -91,6 +91,9 @@ write_list() {
 	misuse "--per-cpu goes with show and get" --per-cpu map sync file
 	misuse "--dry-run goes with load and sync" --dry-run map add 1
 	misuse "--dry-run goes with load and sync" --dry-run map show
+	misuse "--allow-empty goes with load and sync" --allow-empty map show
+	misuse "--max-shrink goes with sync" --max-shrink 10 map load file
+	misuse "--max-shrink '101' is not between 0 and 100" --max-shrink 101 map sync file
 	misuse "--json and --pretty go with show, get, load and sync" --json map add 1
 	misuse "--json and --pretty go with show, get, load and sync" -p map del 1
 	misuse "--key is empty" --key= map show
@@ -153,9 +156,9 @@ each_key() {
 		map_is $map "$bytes=$(value 9 "$percpu")"
 		says "0 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 		says "0 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
-		says "- $text=9"$'\n'"0 added, 0 changed, 1 removed" "$@" sync --dry-run /dev/null
+		says "- $text=9"$'\n'"0 added, 0 changed, 1 removed" "$@" sync --dry-run --allow-empty /dev/null
 		map_is $map "$bytes=$(value 9 "$percpu")"
-		says "0 added, 0 changed, 1 removed" "$@" sync /dev/null
+		says "0 added, 0 changed, 1 removed" "$@" sync --allow-empty /dev/null
 		map_is $map
 		says "1 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 		map_is $map "$bytes=$(value 9 "$percpu")"
@@ -222,7 +225,7 @@ each_array() {
 	says "0 added, 2 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 	map_is a "00000000=$zero" "01000000=$(value 9)" "02000000=$zero"
 	says "0 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
-	says "0 added, 1 changed, 0 removed" "$@" sync /dev/null
+	says "0 added, 1 changed, 0 removed" "$@" sync --allow-empty /dev/null
 	map_is a "00000000=$zero" "01000000=$zero" "02000000=$zero"
 
 	refused "open map '$BPFFS/a': its type is $type: its entries cannot be deleted, only set to another value" \
@@ -269,7 +272,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 		says "0 added, 1 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 		map_is l "$bytes=09000000"
 		says "0 added, 0 changed, 0 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
-		says "0 added, 0 changed, 1 removed" "$@" sync /dev/null
+		says "0 added, 0 changed, 1 removed" "$@" sync --allow-empty /dev/null
 		map_is l
 		misuse "KEY[=VALUE] '$wrong': host bits are set: did you mean $right?" "$@" add "$wrong"
 		misuse "KEY '$wrong': host bits are set: did you mean $right?" "$@" del "$wrong"
@@ -533,7 +536,7 @@ id_of() {
 		before=$(dump "$map")
 		map-edit "$BPFFS/$map" show >"$BATS_TEST_TMPDIR/file"
 		says "0 added, 0 changed, 0 removed" "$BPFFS/$map" sync "$BATS_TEST_TMPDIR/file"
-		run -0 map-edit "$BPFFS/$map" sync /dev/null
+		run -0 map-edit "$BPFFS/$map" sync --allow-empty /dev/null
 		[ "$(dump "$map")" != "$before" ]
 		run -0 map-edit "$BPFFS/$map" sync "$BATS_TEST_TMPDIR/file"
 		[ "$(dump "$map")" = "$before" ]
@@ -762,7 +765,7 @@ id_of() {
 	chmod 640 "$map"
 	[ "$(as_user map-edit --key u16 --value u8 "$map" get 7)" = 2 ]
 	[ "$(as_user map-edit --key u16 --value u8 "$map" show | tr '\n' ' ')" = "7=2 77=1 " ]
-	[ "$(as_user map-edit --key u16 --value u8 "$map" sync --dry-run /dev/null | tail -n 1)" = "0 added, 0 changed, 2 removed" ]
+	[ "$(as_user map-edit --key u16 --value u8 "$map" sync --dry-run --allow-empty /dev/null | tail -n 1)" = "0 added, 0 changed, 2 removed" ]
 	refused_user "open map '$map': Permission denied" --key u16 --value u8 "$map" add 7
 	refused_user "open map '$map': Permission denied" --key u16 "$map" del 7
 	refused_user "open map '$map': Permission denied" --key u16 --value u8 "$map" sync /dev/null
@@ -785,15 +788,15 @@ id_of() {
 	says "0 added, 2 changed, 3 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
 	says $'1000=6\n1001=4\n1002=4' "$@" show
 	write_list ''
-	says "0 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
+	says "0 added, 0 changed" "$@" load --allow-empty "$BATS_TEST_TMPDIR/file"
 	write_list '\n#\n'
-	says "0 added, 0 changed, 3 removed" "$@" sync "$BATS_TEST_TMPDIR/file"
+	says "0 added, 0 changed, 3 removed" "$@" sync --allow-empty "$BATS_TEST_TMPDIR/file"
 	map_is m
 	# Twice in a row, in a list that is in order.
 	write_list '7\n7=9\n8\n'
 	says "2 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	says $'7=9\n8=1' "$@" show
-	says "0 added, 0 changed, 2 removed" "$@" sync /dev/null
+	says "0 added, 0 changed, 2 removed" "$@" sync --allow-empty /dev/null
 	# UTF-8's byte order mark, as some editors leave it, is at the beginning or it is a mistake.
 	write_list '\xef\xbb\xbf7\r\n8\r\n'
 	says "2 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
@@ -1031,7 +1034,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	map-edit "$@" add 7
 	bpftool map freeze pinned "$BPFFS/m"
 	says 7=1 "$@" show
-	says $'- 7=1\n0 added, 0 changed, 1 removed' "$@" sync --dry-run /dev/null
+	says $'- 7=1\n0 added, 0 changed, 1 removed' "$@" sync --allow-empty --dry-run /dev/null
 	refused "open map '$BPFFS/m': it is frozen and cannot be changed" "$@" add 7
 	refused "open map '$BPFFS/m': it is frozen and cannot be changed" "$@" del 7
 	refused "open map '$BPFFS/m': it is frozen and cannot be changed" "$@" load /dev/null
@@ -1235,8 +1238,8 @@ nth() {
 	new_map m hash 2 1 8
 	set -- --key u16 --value u8 "$BPFFS/m"
 	map-edit "$@" add 1-5
-	calls map-edit "$@" sync --dry-run /dev/null >/dev/null
-	start_stopped bpf "$(nth BPF_MAP_LOOKUP_BATCH)" map-edit "$@" sync /dev/null
+	calls map-edit "$@" sync --allow-empty --dry-run /dev/null >/dev/null
+	start_stopped bpf "$(nth BPF_MAP_LOOKUP_BATCH)" map-edit "$@" sync --allow-empty /dev/null
 	map-edit "$@" del 2 4 5
 	kill -CONT "$PID"
 	wait "$PID"
@@ -1413,12 +1416,12 @@ on_terminal() {
 	requires root
 	new_map m hash 4 4 5000
 	map-edit --key u32 --value u32 "$BPFFS/m" add 1-5000
-	for verb in show "show -j" "get 7" "sync /dev/null"; do
+	for verb in show "show -j" "get 7" "sync --allow-empty /dev/null"; do
 		fails 1 "map-edit: write to standard output: No space left on device" \
 			bash -c "map-edit --key u32 --value u32 $BPFFS/m $verb >/dev/full"
 	done
 	map-edit --key u32 --value u32 "$BPFFS/m" add 7
-	for verb in show "show -j" "get 7" "load /dev/null"; do
+	for verb in show "show -j" "get 7" "load --allow-empty /dev/null"; do
 		fails 1 "map-edit: write to standard output: Bad file descriptor" \
 			bash -c "map-edit --key u32 --value u32 $BPFFS/m $verb >&-"
 	done

@@ -220,9 +220,17 @@ static Fd open_active_list(const Fd &blocklist, SparePair &pair)
 // ---- what the verbs do
 
 void replace_list(const Fd &blocklist, const std::string &dir, size_t cells,
+		  const std::function<void(ConstCells)> &check,
 		  const std::function<void(Cells)> &build)
 {
 	Fd locked = is_reserved(dir) ? lock(dir, LOCK_EX) : Fd();
+
+	if (check) {
+		SparePair pair = locked ? SparePair(dir, true) : SparePair();
+		Fd active = open_active_list(blocklist, pair);
+
+		check(active ? read_cells(active) : std::vector<union block_cell>());
+	}
 	SparePair pair = locked ? SparePair(dir, false) : SparePair();
 	Fd list = pair ? pair.claim_spare(active_id(blocklist), cells) : create_list(cells);
 	Mapping mapping(list, cells);

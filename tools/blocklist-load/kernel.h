@@ -22,8 +22,10 @@
 Fd open_blocklist(const std::string &dir, bool read_only);
 
 // Have `build` fill in a list of so many cells, which are zero, and activate it. A failure
-// before that changes nothing. `blocklist` is DIR/blocklist.
+// before that changes nothing. `blocklist` is DIR/blocklist. `check`, which may be empty, is
+// shown the active list, without cells if there is none, and may throw.
 void replace_list(const Fd &blocklist, const std::string &dir, size_t cells,
+		  const std::function<void(ConstCells)> &check,
 		  const std::function<void(Cells)> &build);
 
 // A copy of the active list; without cells if there is none.

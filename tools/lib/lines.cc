@@ -11,13 +11,13 @@
 #include "cli.h"
 
 constexpr size_t block = size_t{256} << 10;	       // bytes that are read at a time
+constexpr size_t printed_bad = 20;		       // bad lines of a file
 constexpr std::string_view utf8_mark = "\xef\xbb\xbf"; // editors write it at the beginning
 constexpr std::string_view blanks = " \t";
 
 Lines::Lines(const std::string &path, std::string_view comments, size_t longest)
-    : name_(path == "-" ? "standard input" : path),
-      what_("read " + (path == "-" ? name_ : quote(path))), comments_(comments), longest_(longest),
-      buffer_(std::min(block, longest), '\0')
+    : name_(path == "-" ? "standard input" : path), what_("read " + input_name(path)),
+      comments_(comments), longest_(longest), buffer_(std::min(block, longest), '\0')
 {
 	int fd = path == "-" ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
 			     : open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -89,12 +89,36 @@ bool Lines::next(std::string_view &line)
 		if (cut_ || !(line.empty() || comments_.find(line[0]) != std::string_view::npos))
 			return true;
 	}
+	print_unprinted();
 	return false;
 }
 
-void Lines::print_bad(const char *reason) const
+void Lines::print_bad(const char *reason)
 {
+	if (++bad_ > printed_bad)
+		return;
 	fprintf(stderr, "%s: %s:%zu: %s\n", tool_name().c_str(), name_.c_str(), number_, reason);
+}
+
+void Lines::print_unprinted() const
+{
+	if (bad_ > printed_bad)
+		fprintf(stderr, "%s: %s: %zu more bad lines\n", tool_name().c_str(), name_.c_str(),
+			bad_ - printed_bad);
+}
+
+std::string input_name(const std::string &path)
+{
+	return path == "-" ? "standard input" : quote(path);
+}
+
+std::string why_shrunk(size_t before, size_t after, unsigned max_percent)
+{
+	if (after >= before || (before - after) * 100 <= before * max_percent)
+		return {};
+	return std::to_string(after) + " entries in place of " + std::to_string(before) +
+	       ", more than " + std::to_string(max_percent) +
+	       " % fewer (--max-shrink), nothing is changed";
 }
 
 std::string bad_lines(size_t count)

@@ -43,8 +43,16 @@ public:
 		return what_;
 	}
 
-	// Print "TOOL: FILE:12: reason" for the last line.
-	void print_bad(const char *reason) const;
+	// Count the last line as a bad one, and print "TOOL: FILE:12: reason". Only the first 20
+	// are printed: a whole file may be no list. At its end, next() prints how many more there
+	// were.
+	void print_bad(const char *reason);
+
+	// How many bad lines print_bad() was called for.
+	size_t bad() const
+	{
+		return bad_;
+	}
 
 private:
 	struct Close {
@@ -55,6 +63,7 @@ private:
 	};
 
 	bool next_raw(std::string_view &line);
+	void print_unprinted() const;
 	void fill();
 
 	std::string name_;
@@ -62,12 +71,20 @@ private:
 	std::string_view comments_;
 	size_t longest_;
 	size_t number_ = 0;
+	size_t bad_ = 0;
 	std::unique_ptr<struct gzFile_s, Close> file_;
 	std::string buffer_;
 	std::string_view rest_; // the part of the buffer that is still to be returned
 	bool at_end_ = false;	// of the file
 	bool cut_ = false;
 };
+
+// What messages call the file: 'FILE', or standard input.
+std::string input_name(const std::string &path);
+
+// Has a list of `before` entries become shorter by more than so many per cent, at `after`? Then
+// this says so: "7 entries in place of 100, …". Otherwise it is empty.
+std::string why_shrunk(size_t before, size_t after, unsigned max_percent);
 
 // "1 bad line", "12 bad lines".
 std::string bad_lines(size_t count);

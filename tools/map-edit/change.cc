@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "../lib/cli.h"
+#include "../lib/lines.h"
 #include "progress.h"
 
 // What one system call gets.
@@ -56,6 +57,16 @@ void want_zeros(const OpenMap &map, const Entries &now, Entries &wanted)
 		all.add(wanted.key(i), wanted.value(i));
 	all.sort_unique();
 	wanted = std::move(all);
+}
+
+void check_shrink(const OpenMap &map, const Entries &now, const Entries &wanted,
+		  unsigned max_percent, const std::string &what)
+{
+	if (is_array(map.info.type))
+		fail(what, "--max-shrink does not go with an array, which never has fewer entries");
+	std::string reason = why_shrunk(now.size(), wanted.size(), max_percent);
+	if (!reason.empty())
+		fail(what, reason);
 }
 
 // An LRU map evicts other entries for the wanted ones. If these are more than it holds, it would

@@ -25,6 +25,10 @@ Change difference(const OpenMap &map, const Entries &now, const Entries &wanted,
 // Add a zero for each entry of an array that is not wanted: it cannot be removed.
 void want_zeros(const OpenMap &map, const Entries &now, Entries &wanted);
 
+// Fail if the wanted entries are more than so many per cent fewer than those that are there.
+void check_shrink(const OpenMap &map, const Entries &now, const Entries &wanted,
+		  unsigned max_percent, const std::string &what);
+
 // Fail if the map is too small. `what` says what is being done.
 void check_room(const OpenMap &map, const Entries &now, const Entries &wanted, Change &change,
 		const std::string &what);

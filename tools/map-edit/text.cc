@@ -238,14 +238,14 @@ Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args)
 	return parser.finish();
 }
 
-Entries parse_list(const OpenMap &map, const std::string &path, const std::string &what)
+Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty,
+		   const std::string &what)
 {
 	Lines lines(path, "#", line_max);
 	EntryParser parser(map);
 	std::string_view line;
 	Progress progress;
 	size_t count = 0;
-	size_t bad = 0;
 
 	while (lines.next(line)) {
 		if (lines.is_cut()) // perhaps the file is not text at all, such as /dev/zero
@@ -257,10 +257,11 @@ Entries parse_list(const OpenMap &map, const std::string &path, const std::strin
 		} catch (const ValueError &e) {
 			progress.clear();
 			lines.print_bad(e.what());
-			bad++;
 		}
 	}
-	if (bad)
-		fail(what, bad_lines(bad) + ", nothing is changed");
+	if (lines.bad())
+		fail(what, bad_lines(lines.bad()) + ", nothing is changed");
+	if (!count && !allow_empty)
+		fail(what, "it has no entry, nothing is changed (--allow-empty permits it)");
 	return parser.finish();
 }

@@ -28,9 +28,11 @@ std::vector<KeyRange> parse_ranges(const OpenMap &map, const std::vector<std::st
 // The arguments KEY[=VALUE] or FROM-TO[=VALUE], sorted. Throws UsageError.
 Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args);
 
-// The same of a list, one a line. Prints each bad line, and its progress. Fails if there is a bad
-// line; `what` says what is being done: "load 'FILE'".
-Entries parse_list(const OpenMap &map, const std::string &path, const std::string &what);
+// The same of a list, one a line. Prints the bad lines, and its progress. Fails if there is a bad
+// line, and, unless `allow_empty`, if there is no entry; `what` says what is being done: "load
+// 'FILE'".
+Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty,
+		   const std::string &what);
 
 // The order of two keys: by their values, field by field, not by their bytes. An LPM key is
 // ordered by its address first.

@@ -1,0 +1,176 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck disable=SC2154 # bats sets stderr and stderr_lines
+# shellcheck disable=SC2034 # TOOL is read by expect.bash
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
+# Lists as they arrive, by blocklist-load and map-edit alike.
+
+load ../lib/helpers
+load ../lib/lists
+
+TOOL=blocklist-load
+EMPTY="(--allow-empty permits it)"
+
+# new_block4: an LPM trie of IPv4 networks, at $BPFFS/block4. edit ARGUMENT...: map-edit on it.
+new_block4() {
+	bpftool map create "$BPFFS/block4" type lpm_trie key 8 value 1 entries 1000 name block4 flags 1
+}
+edit() {
+	map-edit --key cidr4 --value u8 "$BPFFS/block4" "$@"
+}
+
+# A page that a server sends in place of a list.
+html='<!DOCTYPE html>\n<html>\n<head><title>503</title></head>\n<body>\n<h1>Service Unavailable</h1>\n</body>\n</html>\n'
+
+@test "lists: one without an entry is refused, and the active list stays" {
+	local file=$BATS_TEST_TMPDIR/file text
+	requires root
+	load_blocklist
+	write_list '192.0.2.7\n' good
+	loads "$BATS_TEST_TMPDIR/good"
+	for text in '' '\n' '# 0 entries\n; none\n\n'; do
+		write_list "$text"
+		refused "load the lists into '$BPFFS/dir': '$file' has no entry $EMPTY, nothing is changed" \
+			"$BPFFS/dir" load "$file"
+		# One of several is one too many: what it listed yesterday would be let in.
+		refused "load the lists into '$BPFFS/dir': '$file' has no entry $EMPTY, nothing is changed" \
+			"$BPFFS/dir" load "$BATS_TEST_TMPDIR/good" "$file"
+		refused "check the lists: '$file' has no entry $EMPTY" . check "$file"
+		active_is 192.0.2.7/32
+	done
+	# shellcheck disable=SC2016 # sh expands it
+	fails 1 "blocklist-load: load the lists into '$BPFFS/dir': standard input has no entry $EMPTY, nothing is changed" \
+		sh -c 'false | blocklist-load "$0" load -' "$BPFFS/dir"
+	active_is 192.0.2.7/32
+	loads --allow-empty "$BATS_TEST_TMPDIR/good" "$file"
+	active_is 192.0.2.7/32
+	loads --allow-empty "$file"
+	active_is
+}
+
+@test "lists: one with bad lines only is refused, with --skip-bad too" {
+	local file=$BATS_TEST_TMPDIR/file
+	requires root
+	load_blocklist
+	write_list '192.0.2.7\n' good
+	loads "$BATS_TEST_TMPDIR/good"
+	write_list "$html"
+	run -1 --separate-stderr blocklist-load "$BPFFS/dir" load "$file"
+	[ "${stderr_lines[7]}" = "blocklist-load: load the lists into '$BPFFS/dir': 7 bad lines, nothing is changed" ]
+	run -1 --separate-stderr blocklist-load "$BPFFS/dir" load --skip-bad "$BATS_TEST_TMPDIR/good" "$file"
+	[ "${stderr_lines[7]}" = "blocklist-load: load the lists into '$BPFFS/dir': '$file' has no entry, but 7 bad lines $EMPTY, nothing is changed" ]
+	run -1 --separate-stderr blocklist-load . check --skip-bad "$file"
+	[ "${stderr_lines[7]}" = "blocklist-load: check the lists: '$file' has no entry, but 7 bad lines $EMPTY" ]
+	active_is 192.0.2.7/32
+	# Who says that it may be empty still says nothing of bad lines.
+	run -1 --separate-stderr blocklist-load "$BPFFS/dir" load --skip-bad --allow-empty "$file"
+	[ "${stderr_lines[7]}" = "blocklist-load: load the lists into '$BPFFS/dir': '$file' has 7 bad lines of 7, more than 50 % (--max-bad), nothing is changed" ]
+	active_is 192.0.2.7/32
+	run -0 blocklist-load "$BPFFS/dir" load --skip-bad --allow-empty --max-bad 100 "$file"
+	active_is
+}
+
+@test "lists: --max-bad: of each file, so many per cent of the lines may be bad, and by default half" {
+	local file=$BATS_TEST_TMPDIR/file bad limit error
+	requires root
+	load_blocklist
+	write_list '192.0.2.7\n192.0.2.8\n192.0.2.9\n192.0.2.10\n192.0.2.11\n' good
+	# BAD LIMIT: lines of ten, and what they may be.
+	for bad in "5 " "5 50" "1 10" "0 0" "10 100"; do
+		read -r bad limit <<<"$bad"
+		{ yes x | head -n "$bad"; seq -f 10.0.0.%g $((10 - bad)); } >"$file"
+		run -0 blocklist-load . check --skip-bad --allow-empty ${limit:+--max-bad=$limit} "$file"
+	done
+	for bad in "6 50" "6 " "1 9" "1 0" "9 89"; do
+		read -r bad limit <<<"$bad"
+		{ yes x | head -n "$bad"; seq -f 10.0.0.%g $((10 - bad)); } >"$file"
+		run -1 --separate-stderr blocklist-load "$BPFFS/dir" load --skip-bad ${limit:+--max-bad=$limit} "$BATS_TEST_TMPDIR/good" "$file"
+		error=" bad lines of 10, more than ${limit:-50} % (--max-bad), nothing is changed"
+		[ "$bad" -ne 1 ] || error=${error/lines/line}
+		[ "${stderr_lines[-1]}" = "blocklist-load: load the lists into '$BPFFS/dir': '$file' has $bad$error" ]
+	done
+	active_is
+}
+
+@test "lists: --max-shrink: a list that is so much shorter than the active one is refused" {
+	local dir=$BPFFS/dir mib
+	requires root
+	load_blocklist
+	new_block4
+	seq -f 10.%g.0.1 100 >"$BATS_TEST_TMPDIR/100"
+	head -n 50 "$BATS_TEST_TMPDIR/100" >"$BATS_TEST_TMPDIR/50"
+	head -n 49 "$BATS_TEST_TMPDIR/100" >"$BATS_TEST_TMPDIR/49"
+	# There is no list before: it cannot have shrunk.
+	loads --max-shrink 0 "$BATS_TEST_TMPDIR/100"
+	for mib in "" 8; do
+		[ -z "$mib" ] || blocklist-load "$dir" reserve $mib
+		refused "load the lists into '$dir': 49 entries in place of 100, more than 50 % fewer (--max-shrink), nothing is changed" \
+			"$dir" load --max-shrink 50 "$BATS_TEST_TMPDIR/49"
+		refused "load the lists into '$dir': 99 entries in place of 100, more than 0 % fewer (--max-shrink), nothing is changed" \
+			"$dir" load --max-shrink 0 <(head -n 99 "$BATS_TEST_TMPDIR/100")
+		[ "$(blocklist-load "$dir" dump | wc -l)" -eq 100 ]
+		loads --max-shrink 50 "$BATS_TEST_TMPDIR/50"
+		[ "$(blocklist-load "$dir" dump | wc -l)" -eq 50 ]
+		# By default it may: it is the list that counts.
+		loads "$BATS_TEST_TMPDIR/100"
+		loads "$BATS_TEST_TMPDIR/49"
+		loads --max-shrink 0 "$BATS_TEST_TMPDIR/100"
+	done
+
+	TOOL=edit
+	says "100 added, 0 changed, 0 removed" sync --max-shrink 0 "$BATS_TEST_TMPDIR/100"
+	fails 1 "map-edit: sync '$BATS_TEST_TMPDIR/49' with map '$BPFFS/block4': 49 entries in place of 100, more than 50 % fewer (--max-shrink), nothing is changed" \
+		edit sync --max-shrink 50 "$BATS_TEST_TMPDIR/49"
+	says "0 added, 0 changed, 50 removed" sync --max-shrink=50 "$BATS_TEST_TMPDIR/50"
+	bpftool map create "$BPFFS/array" type array key 4 value 4 entries 8 name array
+	fails 1 "map-edit: sync '$BATS_TEST_TMPDIR/file' with map '$BPFFS/array': --max-shrink does not go with an array, which never has fewer entries" \
+		sh -c "echo 1 >'$BATS_TEST_TMPDIR/file'; map-edit --key u32 --value u32 $BPFFS/array sync --max-shrink 5 '$BATS_TEST_TMPDIR/file'"
+}
+
+@test "lists: map-edit: load and sync refuse a list without an entry, and change nothing" {
+	local verb text file=$BATS_TEST_TMPDIR/file
+	requires root
+	new_block4
+	edit add 192.0.2.0/24
+	for verb in load sync; do
+		for text in '' '\n# nothing\n'; do
+			write_list "$text"
+			fails 1 "map-edit: $verb '$file': it has no entry, nothing is changed $EMPTY" edit $verb "$file"
+			fails 1 "map-edit: $verb '$file': it has no entry, nothing is changed $EMPTY" edit $verb --dry-run "$file"
+		done
+		# shellcheck disable=SC2016 # sh expands it
+		fails 1 "map-edit: $verb standard input: it has no entry, nothing is changed $EMPTY" \
+			sh -c "false | map-edit --key cidr4 --value u8 $BPFFS/block4 $verb -"
+		write_list "$html"
+		run -1 --separate-stderr edit $verb "$file"
+		[ "${stderr_lines[7]}" = "map-edit: $verb '$file': 7 bad lines, nothing is changed" ]
+	done
+	[ "$(edit show)" = 192.0.2.0/24=1 ]
+	[ "$(edit load --allow-empty /dev/null)" = "0 added, 0 changed" ]
+	[ "$(edit sync --allow-empty --dry-run /dev/null)" = $'- 192.0.2.0/24=1\n0 added, 0 changed, 1 removed' ]
+	[ "$(edit sync --allow-empty /dev/null)" = "0 added, 0 changed, 1 removed" ]
+	[ -z "$(edit show)" ]
+}
+
+# bats test_tags=kernel-free
+@test "lists: of each file, the first 20 bad lines are printed, and how many more there are" {
+	local file=$BATS_TEST_TMPDIR/file
+	yes x | head -n 20 >"$file"
+	yes x | head -n 1000021 >"$file.2"
+	run -1 --separate-stderr blocklist-load . check "$file" "$file.2"
+	[ "${#stderr_lines[@]}" -eq 42 ]
+	[ "${stderr_lines[19]}" = "blocklist-load: $file:20: 'x' is not an IPv4 address or prefix" ]
+	[ "${stderr_lines[39]}" = "blocklist-load: $file.2:20: 'x' is not an IPv4 address or prefix" ]
+	[ "${stderr_lines[40]}" = "blocklist-load: $file.2: 1000001 more bad lines" ]
+	[ "${stderr_lines[41]}" = "blocklist-load: check the lists: 1000041 bad lines" ]
+}
+
+@test "lists: map-edit: the first 20 bad lines are printed, and how many more there are" {
+	requires root
+	new_block4
+	yes x | head -n 22 >"$BATS_TEST_TMPDIR/file"
+	run -1 --separate-stderr edit load "$BATS_TEST_TMPDIR/file"
+	[ "${#stderr_lines[@]}" -eq 22 ]
+	[ "${stderr_lines[20]}" = "map-edit: $BATS_TEST_TMPDIR/file: 2 more bad lines" ]
+	[ "${stderr_lines[21]}" = "map-edit: load '$BATS_TEST_TMPDIR/file': 22 bad lines, nothing is changed" ]
+}

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+// The FILEs: read, and refused where they are not what a list looks like.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ranges.h"
+
+// What is taken for a list.
+struct Limits {
+	bool skip_bad = false;	  // else a bad line is an error
+	unsigned max_bad = 50;	  // per cent of the lines of a FILE
+	bool allow_empty = false; // else a FILE without an entry is an error
+};
+
+struct Input {
+	List list;	 // sorted and merged
+	size_t read = 0; // entries
+	size_t bad = 0;	 // lines
+};
+
+// Read the FILEs. Prints the bad lines. Fails where a limit is passed; `what` says what is being
+// done, "load the lists into 'DIR'", and `outcome` what follows the reason: ", nothing is changed".
+Input read_files(const std::vector<std::string> &paths, const Limits &limits,
+		 const std::string &what, const char *outcome);
