@@ -94,7 +94,8 @@ build/obj/tests/blocklist_table: build/obj/blocklist-load/table.o
 build/obj/tests/%: tests/fixtures/%.cc build/obj/lib.a
 	$(call msg,CXX,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -MF build/obj/tests/$*.d $(LDFLAGS) \
+		$(filter-out %.h,$^) $(LDLIBS) -o $@
 
 # What make bench compares with, and makes its traffic by.
 bench-programs: $(BENCH)

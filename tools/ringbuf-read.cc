@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -16,17 +17,15 @@
 #include <cstdio>
 #include <exception>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <utility>
+#include <vector>
 
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/json.h"
 #include "lib/object.h"
-#include "lib/value.h"
-#include "lib/value_json.h"
+#include "lib/printer.h"
 #include "ringbuf-read/lost.h"
 
 struct FreeRingBuffer {
@@ -216,8 +215,8 @@ class Reader
 {
 public:
 	// `type` is not needed for Format::Hex. Reading ends after `count` events.
-	Reader(Type type, Format format, __u64 count)
-	    : type_(std::move(type)), format_(format), count_(count)
+	Reader(const Type &type, Format format, __u64 count)
+	    : size_(type.size), printer_(type, form_of(format)), format_(format), count_(count)
 	{
 	}
 
@@ -258,45 +257,52 @@ private:
 	int event(Bytes bytes)
 	{
 		events_++;
-		if (format_ != Format::Hex && bytes.size() < type_.size)
+		if (format_ != Format::Hex && bytes.size() < size_)
 			fail("read an event",
 			     "it has " + std::to_string(bytes.size()) + " bytes, and its type " +
-				     std::to_string(type_.size) + ": try another --type, or --hex");
+				     std::to_string(size_) + ": try another --type, or --hex");
 		append(bytes);
-		out_ += '\n';
-		if (out_.size() >= output_buffer) {
+		if (used_ >= output_buffer) {
 			flush();
 			return -ECANCELED; // a burst may never end: let read_events() look about
 		}
 		return is_done() ? -ECANCELED : 0;
 	}
 
-	void append(Bytes bytes)
+	static Form form_of(Format format)
 	{
-		switch (format_) {
-		case Format::Text:
-			print_unbraced(type_, bytes, out_);
-			break;
-		case Format::Json:
-		case Format::PrettyJson:
-			out_ += json_text(to_json(type_, bytes), format_ == Format::PrettyJson,
-					  true);
-			break;
-		case Format::Hex:
-			append_hex(bytes);
-		}
+		return format == Format::Text ? Form::Unbraced : Form::Json;
 	}
 
-	void append_hex(Bytes bytes)
+	// Text of the event, and an end of line.
+	void append(Bytes bytes)
 	{
-		static constexpr char digits[] = "0123456789abcdef";
+		size_t longest =
+			1 + (format_ == Format::Hex ? 3 * bytes.size() : printer_.longest());
 
+		if (out_.size() < used_ + longest)
+			out_.resize(used_ + longest + output_buffer);
+		char *begin = out_.data() + used_;
+		char *end = format_ == Format::Hex ? write_bytes(bytes, begin)
+						   : printer_.write(bytes, begin);
+		if (format_ == Format::PrettyJson) {
+			std::string pretty = indent_json({begin, end});
+
+			out_.resize(std::max(out_.size(), used_ + pretty.size() + 1));
+			end = std::copy(pretty.begin(), pretty.end(), out_.data() + used_);
+		}
+		*end++ = '\n';
+		used_ = end - out_.data();
+	}
+
+	static char *write_bytes(Bytes bytes, char *out)
+	{
 		for (size_t i = 0; i < bytes.size(); i++) {
 			if (i)
-				out_ += ' ';
-			out_ += digits[bytes[i] >> 4];
-			out_ += digits[bytes[i] & 15];
+				*out++ = ' ';
+			out = write_hex(out, bytes[i]);
 		}
+		return out;
 	}
 
 	// Not by write_out(): a closed output is no error here, and a signal ends the wait.
@@ -305,8 +311,8 @@ private:
 		size_t done = 0;
 		int err = 0;
 
-		while (done < out_.size() && !closed_ && !err) {
-			ssize_t n = write(STDOUT_FILENO, out_.data() + done, out_.size() - done);
+		while (done < used_ && !closed_ && !err) {
+			ssize_t n = write(STDOUT_FILENO, out_.data() + done, used_ - done);
 
 			if (n >= 0)
 				done += n;
@@ -315,18 +321,20 @@ private:
 			else if (errno != EINTR || give_up)
 				err = errno;
 		}
-		out_.clear(); // after an error, too: nothing may be written twice
+		used_ = 0; // after an error, too: nothing may be written twice
 		if (err == EINTR)
 			fail("write to standard output", "stopped before all was written");
 		if (err)
 			fail(err, "write to standard output");
 	}
 
-	Type type_;
+	__u32 size_; // of an event, at least
+	Printer printer_;
 	Format format_;
 	__u64 count_;
 	__u64 events_ = 0;
-	std::string out_;
+	std::vector<char> out_;
+	size_t used_ = 0;     // of out_
 	bool closed_ = false; // the output
 	std::exception_ptr error_;
 };
@@ -379,7 +387,7 @@ static Reader make_reader(const Options &o, const Fd &map)
 
 		type = event_type(btf.get(), o.type);
 	}
-	return {std::move(type), format_of(o), o.count};
+	return {type, format_of(o), o.count};
 }
 
 static int ringbuf_read(int argc, char **argv)

@@ -17,12 +17,18 @@
 
 #include "scan.h"
 
-// Append the address as text. An IPv6 address is written as inet_ntop(3) writes it.
-void append_address(std::string &out, Bytes address);
-void append_cidr(std::string &out, Bytes address, __u32 length);
-void append_mac(std::string &out, Bytes mac);
+// Write the address as text, without a NUL, and return its end. An IPv6 address is written as
+// inet_ntop(3) writes it. Up to longest_address bytes from `out` on may be written.
+char *write_address(char *out, Bytes address);
+char *write_mac(char *out, Bytes mac);
+constexpr size_t longest_address = 48;
 
-// The same as append_cidr(), but a v4-mapped CIDR as the IPv4 one.
+// The same for a CIDR, a v4-mapped one as the IPv4 one.
+char *write_unmapped_cidr(char *out, Bytes address, __u32 length);
+constexpr size_t longest_cidr = longest_address + sizeof("/128");
+
+// Append a CIDR.
+void append_cidr(std::string &out, Bytes address, __u32 length);
 void append_unmapped_cidr(std::string &out, Bytes address, __u32 length);
 
 // Read an address at the front of `text` into `address`, whose size says which family it is,

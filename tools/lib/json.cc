@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "json.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+
+#include "scan.h"
 
 std::string json_text(const nlohmann::ordered_json &json, bool pretty, bool ascii)
 {
@@ -12,4 +15,49 @@ std::string json_text(const nlohmann::ordered_json &json, bool pretty, bool asci
 void print_json(const nlohmann::ordered_json &json, bool pretty)
 {
 	puts(json_text(json, pretty).c_str());
+}
+
+std::string indent_json(std::string_view line)
+{
+	return json_text(nlohmann::ordered_json::parse(line), true, true);
+}
+
+std::string json_string(std::string_view text)
+{
+	return json_text(text, false, true);
+}
+
+static char *write_control(char *out, unsigned char c)
+{
+	static constexpr std::string_view escaped = "\"\\\b\f\n\r\t";
+	size_t i = escaped.find(static_cast<char>(c));
+
+	*out++ = '\\';
+	if (i != std::string_view::npos) {
+		*out++ = "\"\\bfnrt"[i];
+		return out;
+	}
+	out = std::copy_n("u00", 3, out);
+	return write_hex(out, c);
+}
+
+// The library takes a microsecond for it; but what UTF-8 is, only the library says.
+char *write_json_string(char *out, std::string_view text)
+{
+	char *begin = out;
+
+	*out++ = '"';
+	for (unsigned char c : text) {
+		if (c >= 0x80) {
+			std::string escaped = json_string(text);
+
+			return std::copy(escaped.begin(), escaped.end(), begin);
+		}
+		if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
+			out = write_control(out, c);
+		else
+			*out++ = static_cast<char>(c);
+	}
+	*out++ = '"';
+	return out;
 }

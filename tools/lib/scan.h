@@ -64,13 +64,14 @@ std::optional<__u64> read_digits(std::string_view &text, __u64 max, bool &above)
 // Read two hexadecimal digits.
 bool read_hex_byte(std::string_view &text, unsigned char &byte);
 
-// Append two hexadecimal digits.
-inline void append_hex(std::string &out, unsigned char byte)
+// Write two hexadecimal digits. Returns their end.
+inline char *write_hex(char *out, unsigned char byte)
 {
 	constexpr char digits[] = "0123456789abcdef";
 
-	out += digits[byte >> 4];
-	out += digits[byte & 15];
+	out[0] = digits[byte >> 4];
+	out[1] = digits[byte & 15];
+	return out + 2;
 }
 
 // 'text', for messages. A line of a list may have any length: of a long text, its beginning.

@@ -29,7 +29,7 @@
 // the type has one. A value ends at white space, at the end of the text, or at one of
 // = # { } [ ] " and a number at - too. The fields of an LPM key are read in any order, and an
 // omitted one is zero. A value that was printed is read back to the same bytes, except for
-// padding, which becomes zero.
+// padding, which becomes zero. Printing is in printer.h.
 #pragma once
 
 #include <linux/types.h>
@@ -40,12 +40,6 @@
 
 #include "scan.h"
 #include "type.h"
-
-// Append the value to `out`. `bytes` holds at least type.size bytes.
-void print_value(const Type &type, Bytes bytes, std::string &out);
-
-// The same, but the fields of the outermost struct or union are without braces.
-void print_unbraced(const Type &type, Bytes bytes, std::string &out);
 
 // Is an omitted field of a struct, or member of a union, an error, or zero?
 enum class Missing { Error, Zero };
@@ -58,11 +52,7 @@ void parse_front(const Type &type, std::string_view &text, std::span<unsigned ch
 // The same for all of `text`: other text after the value is an error.
 void parse(const Type &type, std::string_view text, std::span<unsigned char> out);
 
-// The value of an integer, bool or enum; with its sign, where the type has one; and the way
-// back, into out[0, type.size).
+// The value of an integer, bool or enum, as 64 bits without its sign; and the way back, into
+// out[0, type.size).
 __u64 integer(const Type &type, Bytes bytes);
-__s64 signed_integer(const Type &type, Bytes bytes);
 void store(const Type &type, __u64 value, std::span<unsigned char> out);
-
-// The name of an enum's value, or "" where it has none.
-std::string_view enum_name(const Type &type, Bytes bytes);

@@ -47,17 +47,6 @@ static __u64 parse_signed(std::string_view &text, __u32 size)
 	throw ValueError(quote_number(text) + " is not a number");
 }
 
-void store(const Type &type, __u64 value, Out out)
-{
-	for (__u32 i = 0; i < type.size; i++) {
-		bool first_is_low =
-			type.kind != Kind::Be && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-
-		out[first_is_low ? i : type.size - 1 - i] = value;
-		value >>= 8;
-	}
-}
-
 static void parse_bool(const Type &type, std::string_view &text, Out out)
 {
 	std::string_view found = word(text);

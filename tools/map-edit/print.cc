@@ -4,23 +4,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "../lib/cli.h"
 #include "../lib/json.h"
-#include "../lib/value.h"
-#include "../lib/value_json.h"
+#include "../lib/printer.h"
 #include "text.h"
-
-using Json = nlohmann::ordered_json;
-
-static std::string to_text(const Json &json, const Format &format)
-{
-	return json_text(json, format.pretty, true);
-}
 
 // The entries with these numbers, in the order of their keys.
 static std::vector<__u32> by_key(const OpenMap &map, const Entries &entries,
@@ -49,21 +40,29 @@ static std::string cookie_text(const unsigned char *value)
 class EntryPrinter
 {
 public:
-	explicit EntryPrinter(const OpenMap &map) : map_(map)
+	EntryPrinter(const OpenMap &map, bool json)
+	    : map_(map), json_(json), key_(map.key, json ? Form::Json : Form::Text),
+	      value_(map.value, json ? Form::Json : Form::Text)
 	{
 	}
 
 	void key(const unsigned char *key, std::string &out) const
 	{
-		print_value(map_.key, {key, map_.key.size}, out);
+		key_.append({key, map_.key.size}, out);
 	}
 
 	void value(const unsigned char *values, std::string &out)
 	{
-		if (holds_sockets(map_.info.type))
-			out += cookie_text(values);
+		if (!holds_sockets(map_.info.type))
+			value_.append(sum(values), out);
 		else
-			print_value(map_.value, sum(values), out);
+			out += json_ ? '"' + cookie_text(values) + '"' : cookie_text(values);
+	}
+
+	// A value that is not per CPU.
+	void one_value(const unsigned char *value, std::string &out) const
+	{
+		value_.append({value, map_.value.size}, out);
 	}
 
 	// The value of each CPU, as a comment: load and sync can read the line.
@@ -71,31 +70,24 @@ public:
 	{
 		for (int cpu = 0; cpu < map_.values.count; cpu++) {
 			out += (cpu ? ", cpu" : " # cpu") + std::to_string(cpu) + " ";
-			print_value(map_.value, value_of(values, cpu), out);
+			value_.append(value_of(values, cpu), out);
 		}
 	}
 
-	Json json_key(const unsigned char *key) const
+	void json(const unsigned char *key, const unsigned char *values, bool per_cpu,
+		  std::string &out)
 	{
-		return to_json(map_.key, {key, map_.key.size});
-	}
-
-	Json json_value(const unsigned char *values)
-	{
-		if (holds_sockets(map_.info.type))
-			return cookie_text(values);
-		return to_json(map_.value, sum(values));
-	}
-
-	Json json(const unsigned char *key, const unsigned char *values, bool per_cpu)
-	{
-		Json entry = {{"key", json_key(key)}, {"value", json_value(values)}};
-
-		for (int cpu = 0; per_cpu && cpu < map_.values.count; cpu++)
-			entry["values"].push_back(
-				{{"cpu", cpu},
-				 {"value", to_json(map_.value, value_of(values, cpu))}});
-		return entry;
+		out += R"({"key":)";
+		this->key(key, out);
+		out += R"(,"value":)";
+		value(values, out);
+		for (int cpu = 0; per_cpu && cpu < map_.values.count; cpu++) {
+			out += cpu ? "," : R"(,"values":[)";
+			out += R"({"cpu":)" + std::to_string(cpu) + R"(,"value":)";
+			value_.append(value_of(values, cpu), out);
+			out += '}';
+		}
+		out += per_cpu ? "]}" : "}";
 	}
 
 private:
@@ -112,17 +104,22 @@ private:
 	}
 
 	const OpenMap &map_;
+	bool json_;
+	Printer key_;
+	Printer value_;
 	std::vector<unsigned char> sum_; // a member to be allocated only once
 };
 
 void print_entry(const OpenMap &map, const unsigned char *key, const unsigned char *values,
 		 const Format &format)
 {
-	EntryPrinter printer(map);
+	EntryPrinter printer(map, format.json);
 	std::string out;
 
 	if (format.json) {
-		out = to_text(printer.json(key, values, format.per_cpu), format);
+		printer.json(key, values, format.per_cpu, out);
+		if (format.pretty)
+			out = indent_json(out);
 	} else {
 		printer.value(values, out);
 		if (format.per_cpu)
@@ -137,7 +134,7 @@ void print_entry(const OpenMap &map, const unsigned char *key, const unsigned ch
 static void print_text(const OpenMap &map, const Entries &entries, const std::vector<__u32> &order,
 		       bool per_cpu)
 {
-	EntryPrinter printer(map);
+	EntryPrinter printer(map, false);
 	std::string out;
 
 	for (__u32 i : order) {
@@ -162,20 +159,21 @@ static void indent(std::string &lines)
 static void print_array(const OpenMap &map, const Entries &entries, const std::vector<__u32> &order,
 			const Format &format)
 {
-	EntryPrinter printer(map);
+	EntryPrinter printer(map, true);
 	std::string out;
 	bool first = true;
 
 	for (__u32 i : order) {
-		std::string entry = to_text(
-			printer.json(entries.key(i), entries.value(i), format.per_cpu), format);
+		size_t begin = out.size() + 1;
 
-		out += first ? "[" : ",";
+		out += first ? '[' : ',';
+		printer.json(entries.key(i), entries.value(i), format.per_cpu, out);
 		if (format.pretty) {
+			std::string entry = indent_json(std::string_view(out).substr(begin));
+
 			indent(entry);
-			out += "\n    ";
+			out.replace(begin, out.size(), "\n    " + entry);
 		}
-		out += entry;
 		first = false;
 		write_out(out);
 	}
@@ -215,36 +213,47 @@ static void each_change(const OpenMap &map, const Entries &now, const Entries &w
 static void print_json_change(const OpenMap &map, const Entries &now, const Entries &wanted,
 			      const Change &change, Summary summary, const Format &format)
 {
-	EntryPrinter printer(map);
+	EntryPrinter printer(map, true);
+	const char *separator = R"({"changes":[)";
 	std::string out;
-	Json json;
 
 	auto add = [&](const char *action, const char *, const unsigned char *key,
 		       const unsigned char *before, const unsigned char *after) {
-		Json entry = {{"action", action}, {"key", printer.json_key(key)}};
-
-		if (before)
-			entry[after ? "old" : "value"] = printer.json_value(before);
-		if (after)
-			entry["value"] = to_json(map.value, {after, map.value.size});
-		json["changes"].push_back(std::move(entry));
+		out += separator;
+		out += R"({"action":")" + std::string(action) + R"(","key":)";
+		printer.key(key, out);
+		if (before) {
+			out += after ? R"(,"old":)" : R"(,"value":)";
+			printer.value(before, out);
+		}
+		if (after) {
+			out += R"(,"value":)";
+			printer.one_value(after, out);
+		}
+		out += '}';
+		separator = ",";
 	};
 	if (summary.entries) {
-		json["changes"] = Json::array();
 		each_change(map, now, wanted, change, add);
+		out += out.empty() ? R"({"changes":[],)" : "],";
+	} else {
+		out = "{";
 	}
-	json["added"] = change.added.size();
-	json["changed"] = change.changed.size();
+	out += R"("added":)" + std::to_string(change.added.size()) + R"(,"changed":)" +
+	       std::to_string(change.changed.size());
 	if (summary.removed)
-		json["removed"] = change.removed.size();
-	out = to_text(json, format) + '\n';
+		out += R"(,"removed":)" + std::to_string(change.removed.size());
+	out += '}';
+	if (format.pretty)
+		out = indent_json(out);
+	out += '\n';
 	write_out(out, 0);
 }
 
 static void print_text_change(const OpenMap &map, const Entries &now, const Entries &wanted,
 			      const Change &change, Summary summary)
 {
-	EntryPrinter printer(map);
+	EntryPrinter printer(map, false);
 	std::string out;
 
 	auto add = [&](const char *, const char *sign, const unsigned char *key,
@@ -257,7 +266,7 @@ static void print_text_change(const OpenMap &map, const Entries &now, const Entr
 		if (before && after)
 			out += " -> ";
 		if (after)
-			print_value(map.value, {after, map.value.size}, out);
+			printer.one_value(after, out);
 		out += '\n';
 		write_out(out);
 	};

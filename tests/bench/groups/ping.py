@@ -35,7 +35,8 @@ class Reader:
         return bool(mask and int(mask[1], 16) & 1 << signal.SIGTERM - 1)
 
     def end(self):
-        """Once it has slept for a while, for want of events. Returns how many it has read, and lost."""
+        """Once it has slept for a while, for want of events. Returns how many it has read, and lost,
+        and how many nanoseconds of CPU that took."""
         def naps():
             return re.findall(r"^State:\s*S|ctxt_switches:\s*\d+", self.status(), re.M)
 
@@ -45,10 +46,11 @@ class Reader:
             return len(before) == 3 and naps() == before
         if not poll(drained, True, 10):
             raise Wrong("ringbuf-read does not come to rest")
+        took = int(open(f"/proc/{self.process.pid}/schedstat").read().split()[0])
         self.process.send_signal(signal.SIGTERM)
         said = self.process.communicate()[1]
         said = said if isinstance(said, str) else said.decode()
-        return map(int, re.search(r"(\d+) events read(?:, (\d+) lost)?\n\Z", said).groups(0))
+        return *map(int, re.search(r"(\d+) events read(?:, (\d+) lost)?\n\Z", said).groups(0)), took
 
 
 def set_up(wire, obj):
@@ -68,13 +70,14 @@ def flood(obj, *options):
             before = wire.snmp("Ip", "InDelivers")
             reader = Reader(maps, *options, *counts, stdout=subprocess.DEVNULL)
             sent, rate = wire.flood(echo_request())
-            read, lost = reader.end()
+            read, lost, took = reader.end()
             delivered = wire.snmp("Ip", "InDelivers") - before
         if delivered:
             raise Wrong(f"of {sent} pings {delivered} got through")
         if counts and read + lost != sent:
             raise Wrong(f"{sent} pings, {read} events read, {lost} lost")
-        return {"M events/s": rate * read / sent / 1e6, "% lost": 100 * (sent - read) / sent}
+        return {"M events/s": rate * read / sent / 1e6, "% lost": 100 * (sent - read) / sent,
+                "ns of CPU each": took / read}
     return measure
 
 
@@ -92,7 +95,7 @@ def latency(obj):
             finally:
                 os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
             ping.wait()
-            read, _ = reader.end()
+            read, *_ = reader.end()
         if len(took) != PINGS or read != PINGS:
             raise Wrong(f"{PINGS} pings, {read} events read, {len(took)} lines seen")
         return {"µs": statistics.median(took), "µs, 99th percentile": statistics.quantiles(took, n=100)[98]}
