@@ -251,8 +251,12 @@ static __always_inline int parse_ip4(struct cursor *c, struct iphdr **out)
 	*out = ip;
 	header = ip->ihl * 4;
 	total = bpf_ntohs(ip->tot_len);
-	if (!total && ip->protocol == IPPROTO_TCP)
+	if (!total) {
+		/* The verifier of Linux 5.10 does not see that a header is longer than 0. */
+		if (ip->protocol != IPPROTO_TCP)
+			return -1;
 		total = c->remaining;
+	}
 	if (header < sizeof(*ip) || total < header || total > c->remaining ||
 	    c->pos + header > c->end)
 		return -1;
