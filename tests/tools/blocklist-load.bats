@@ -375,7 +375,7 @@ as_nobody() {
 	load_blocklist
 	as_nobody
 	blocklist-load "$BPFFS/theirs" reserve 16
-	pins_are "$BPFFS/theirs" block_stats blocklist blocklist_a blocklist_b
+	pins_are "$BPFFS/theirs" block_stats blocklist blocklist_a blocklist_b xdp_bloc_rodata
 	[ "$(stat -c '%a %u %g' "$BPFFS/theirs"/blocklist_?)" = "$(stat -c '%a %u %g' "$BPFFS/theirs"/blocklist{,})" ]
 	run -0 as_user blocklist-load "$BPFFS/theirs" dump
 	[ -z "$output" ]
@@ -417,7 +417,7 @@ as_nobody() {
 		[ $pin = a ] || refused "open map '$BPFFS/dir/blocklist_b': No such file or directory" \
 			"$BPFFS/dir" load "$BATS_TEST_TMPDIR/file"
 		blocklist-load "$BPFFS/dir" reserve 7
-		pins_are "$BPFFS/dir" block_stats blocklist blocklist_a blocklist_b
+		pins_are "$BPFFS/dir" block_stats blocklist blocklist_a blocklist_b xdp_bloc_rodata
 		active_is 10.0.0.1/32
 		echo 10.0.0.2 | loads -
 		active_is 10.0.0.2/32
@@ -452,7 +452,7 @@ nth_bpf() {
 	blocklist-load "$BPFFS/dir" dump >"$BATS_TEST_TMPDIR/dump"
 	refused "reserve lists in '$BPFFS/dir': the active list needs $(grep -o '[0-9.]* MiB' <<<"$output")" \
 		"$BPFFS/dir" reserve 1
-	pins_are "$BPFFS/dir" block_stats blocklist
+	pins_are "$BPFFS/dir" block_stats blocklist xdp_bloc_rodata
 	blocklist-load "$BPFFS/dir" reserve 40
 	blocklist-load "$BPFFS/dir" dump | diff "$BATS_TEST_TMPDIR/dump" -
 	loads --allow-empty /dev/null
@@ -523,7 +523,7 @@ old_or_new() {
 }
 
 @test "blocklist-load: killed at each system call, it leaves the old list or the new one, and nothing else" {
-	local PINS=(block_stats blocklist)
+	local PINS=(block_stats blocklist xdp_bloc_rodata)
 	requires root cmd:strace
 	load_blocklist
 	two_lists
@@ -533,7 +533,7 @@ old_or_new() {
 }
 
 @test "blocklist-load: with reserved lists: killed at each system call, the same" {
-	local PINS=(block_stats blocklist blocklist_a blocklist_b)
+	local PINS=(block_stats blocklist blocklist_a blocklist_b xdp_bloc_rodata)
 	requires root cmd:strace
 	load_blocklist
 	two_lists
@@ -543,7 +543,7 @@ old_or_new() {
 }
 
 @test "blocklist-load: killed at any moment, the same, with reserved lists and without" {
-	local PINS=(block_stats blocklist)
+	local PINS=(block_stats blocklist xdp_bloc_rodata)
 	requires root
 	load_blocklist
 	two_lists
@@ -559,9 +559,9 @@ old_or_new() {
 # whole_pair: no list is reserved, or two are, with the owner and mode of `blocklist`.
 whole_pair() {
 	case $(reserved max_entries | xargs) in
-	"") pins_are "$BPFFS/dir" block_stats blocklist ;;
+	"") pins_are "$BPFFS/dir" block_stats blocklist xdp_bloc_rodata ;;
 	"$((9 << 14)) $((9 << 14))" | "$((11 << 14)) $((11 << 14))")
-		pins_are "$BPFFS/dir" block_stats blocklist blocklist_a blocklist_b &&
+		pins_are "$BPFFS/dir" block_stats blocklist blocklist_a blocklist_b xdp_bloc_rodata &&
 			[ "$(stat -c '%a %u %g' "$BPFFS/dir"/blocklist* | sort -u)" = "640 0 65534" ]
 		;;
 	*) return 1 ;;

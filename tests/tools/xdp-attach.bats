@@ -512,7 +512,7 @@ meanwhile() {
 	programs one two
 	xdp-attach -n "$ns" veth0 "$BPFFS/one"
 	# Free again when native mode was refused.
-	meanwhile sendto 1 ip -n "$ns" link set dev veth0 xdp off -- -n "$ns" veth0 "$BPFFS/two"
+	meanwhile sendto 2 ip -n "$ns" link set dev veth0 xdp off -- -n "$ns" veth0 "$BPFFS/two"
 	[[ $(cat "$OUT.err") == "xdp-attach: attach program '$BPFFS/two' to 'veth0': Device or resource busy (XDP program already attached)" ]]
 	has "$ns" veth0 ""
 }

@@ -59,7 +59,7 @@ static void shorten(std::vector<std::string> &lines)
 	size_t said = lines.size() - std::min(before, lines.size());
 	size_t kept = std::max(said + 3, last_lines); // three lines: the old message
 	if (lines.size() > kept)
-		lines.erase(lines.begin(), lines.end() - kept);
+		lines.erase(lines.begin(), lines.begin() + static_cast<long>(lines.size() - kept));
 }
 
 std::string describe_rejection(const char *log, bool verbose)

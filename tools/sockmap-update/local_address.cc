@@ -61,7 +61,8 @@ LocalAddress parse_local_address(const std::string &text)
 	// Behind the bracket, where there is one: within, ss(8) writes no device.
 	size_t percent = address.find('%', address.starts_with('[') ? address.find(']') : 0);
 	if (percent != std::string::npos) {
-		local.device = require_nonempty(address.substr(percent + 1), "--listen: the device");
+		local.device =
+			require_nonempty(address.substr(percent + 1), "--listen: the device");
 		address.resize(percent);
 	}
 	parse_address(address, local);
