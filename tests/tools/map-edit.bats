@@ -555,6 +555,44 @@ id_of() {
 	END
 }
 
+@test "map-edit: bitfields in keys and values, as bpftool and the kernel see them" {
+	local one='{low=5 number=-64 wide=1099511627775 flag=true color=BLUE whole=7}'
+	local two='{low=0 number=-1 wide=0 flag=false color=GREEN whole=0}'
+	local three='{low=0 number=1 wide=4000 flag=false color=9 whole=65535}'
+	requires root
+	load_maps
+	silent "$BPFFS/bits" add "$three=$one" "$two={number=3}" "$one={}"
+	says "$two={low=0 number=3 wide=0 flag=false color=RED whole=0}
+$three=$one
+$one={low=0 number=0 wide=0 flag=false color=RED whole=0}" "$BPFFS/bits" show
+	/usr/bin/python3 - "$(map-edit -j "$BPFFS/bits" show)" "$(bpftool -j map dump pinned "$BPFFS/bits")" <<-'PY'
+		import json, sys
+		# bpftool knows neither the sign of a bitfield nor the names of its values.
+		def bits(v):
+		    v = v | {"color": {"RED": 0, "GREEN": 5, "BLUE": -1}.get(v["color"], v["color"])}
+		    number = lambda x: int(x, 0) if isinstance(x, str) else int(x)
+		    widths = {"low": 3, "number": 7, "wide": 40, "flag": 1, "color": 5, "whole": 16}
+		    return tuple(number(v[name]) & (1 << width) - 1 for name, width in widths.items())
+		ours, theirs = map(json.loads, sys.argv[1:])
+		ours = {bits(entry["key"]): bits(entry["value"]) for entry in ours}
+		theirs = {bits(e["formatted"]["key"]): bits(e["formatted"]["value"]) for e in theirs}
+		assert ours == theirs and len(ours) == 3, (ours, theirs)
+	PY
+	says "{low=0 number=3 wide=0 flag=false color=RED whole=0}" "$BPFFS/bits" get "$two"
+	silent "$BPFFS/bits" del "$two"
+	misuse "KEY[=VALUE] '$one={low=8}': low: '8' is above 7" "$BPFFS/bits" add "$one={low=8}"
+	misuse "KEY[=VALUE] '$one={number=64}': number: '64' is above 63" "$BPFFS/bits" add "$one={number=64}"
+
+	# The same on each CPU: numbers are summed, and wrap, and nothing spills over.
+	# shellcheck disable=SC2046 # a list of bytes
+	bpftool map update pinned "$BPFFS/bits_cpu" key 1 0 0 0 value \
+		$(/usr/bin/python3 -c 'print(*(5 | 120 << 3 | 1 << 50 | 5 << 51 | 255 << 64).to_bytes(16, "little"))')
+	says "{low=$((5 * CPUS % 8)) number=$((-8 * CPUS)) wide=0 flag=true color=GREEN whole=$((255 * CPUS))}" \
+		"$BPFFS/bits_cpu" get 1
+	silent "$BPFFS/bits_cpu" add 1="$one"
+	says "$one" "$BPFFS/bits_cpu" get 1
+}
+
 @test "map-edit: JSON is shaped as bpftool's" {
 	local map
 	requires root

@@ -254,11 +254,13 @@ if not eval(sys.argv[2]):
 		rules[1].mac=02:00:00:00:00:01  v["rules"][1]["mac"] == [2, 0, 0, 0, 0, 1]
 		target.kind=4711   v["target"]["kind"] == 4711
 		target.v4=192.0.2.7   str(aton("192.0.2.7")) in str(v["target"])
+		bits.low=5         int(v["bits"]["low"], 0) == 5 and int(v["bits"]["high"], 0) == 0
 		in_data=77         v["in_data"] == 77
 		in_bss=78          v["in_bss"] == 78
 	EOF
 	silent -r --set 'list=[7 8 9]' --set 'rules[0]={addr=192.0.2.1 port=7 mac=02:00:00:00:00:02 nested={limit=3}}' \
-		--set u8=7 --set u8=8 --set 'list[2]=10' "$obj" "$pin"
+		--set u8=7 --set u8=8 --set 'list[2]=10' --set bits.high=17 --set bits.low=6 "$obj" "$pin"
+	is "$pin" 'int(v["bits"]["low"], 0) == 6 and int(v["bits"]["high"], 0) == 17'
 	is "$pin" 'v["list"] == [7, 8, 10] and v["u8"] == 8'
 	is "$pin" 'v["rules"][0] == {"addr": aton("192.0.2.1"), "port": htons(7), "mac": [2, 0, 0, 0, 0, 2], "nested": {"limit": 3}}'
 }
@@ -285,7 +287,7 @@ if not eval(sys.argv[2]):
 	unset_ "it has no member ''" 'list[1].=1'
 	unset_ "it has no member ''" 'target.=1'
 	unset_ "it has no member 'v5'" 'target.v5=1'
-	unset_ "read a type without a name: bitfield 'low' is not supported" 'bits.low=1'
+	unset_ "'8' is above 7" 'bits.low=8'
 	pins_are "$BPFFS"
 	# The values themselves are the library's to judge.
 	for setting in u8= u8=256 s32=x port=65536 addr=10.9.0 mode=NONE name=longer_than_8 'list=[1 2]'; do

@@ -486,7 +486,6 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 
 @test "value: what cannot be written is refused" {
 	agree "$REFUSED" <<-'EOF'
-		bits of OBJ | . | error: read type 'bits': bitfield 'three' is not supported
 		huge of OBJ | . | error: read type '__int128': an integer of 128 bits is not supported
 		real of OBJ | . | error: read type 'float': floating point is not supported
 		main of OBJ | . | error: find type 'main': there is none
@@ -531,4 +530,55 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		two_begin_alike_two value | true | b"\1"
 		LICENSE value | . | error: find the value of map 'LICENSE': there is none
 	EOF
+}
+
+# The bytes and their texts are those of a program that both compilers of this machine have built.
+@test "value: bitfields, as gcc and clang lay them out: signed, across bytes, packed, bool, enum" {
+	local compiler source=$HOOKSET_ROOT/tests/fixtures/bitfields.c obj=$BATS_TEST_TMPDIR/bitfields.o
+	clang -target bpf -g -O2 -c "$source" -o "$obj"
+	for compiler in gcc clang; do
+		"$compiler" -w "$source" -o "$BATS_TEST_TMPDIR/fill"
+		"$BATS_TEST_TMPDIR/fill" >"$BATS_TEST_TMPDIR/said"
+		run -0 awk -F '\t' '
+			{ answer = $2 "\t" $3 "\t" $4 }
+			{ print "print " $1 " of OBJ\t" $2 >asked; print answer >expected }
+			{ print "parse " $1 " of OBJ\t" $3 >asked; print answer >expected }
+			END { print NR }' asked="$BATS_TEST_TMPDIR/asked" \
+			expected="$BATS_TEST_TMPDIR/expected" "$BATS_TEST_TMPDIR/said"
+		[ "$output" = 3512 ]
+		"$VALUE" "$obj" <"$BATS_TEST_TMPDIR/asked" >"$BATS_TEST_TMPDIR/got"
+		run -0 diff "$BATS_TEST_TMPDIR/expected" "$BATS_TEST_TMPDIR/got"
+	done
+	OBJ=$obj agree "$obj" <<-'END'
+		across of OBJ | {a=8 b=0 c=0 d=0 e=0 f=0 g=0} | error: a: '8' is above 7
+		across of OBJ | {a=0 b=-65 c=0 d=0 e=0 f=0 g=0} | error: b: '-65' is below -64
+		across of OBJ | {a=0 b=0 c=0 d=0 e=0 f=1 g=0} | error: f: '1' is above 0
+		mixed of OBJ | {a=0 b=0 c=0 d=2 e=0 f=0 g=0 h=0 i=0 j=0 k=0} | error: d: '2' is above 1
+		mixed of OBJ | {a=0 b=0 c=0 d=0 e=FAR f=0 g=0 h=0 i=0 j=0 k=0} | error: e: 'FAR' is not one of RED, GREEN, BLUE
+		too_wide of OBJ | {all=0} | error: read bitfield 'all': 100 bits are not supported
+	END
+}
+
+# Documentation/bpf/btf.rst: "btf member bit offset 100 from the start of the structure, [...] the
+# int type has BTF_INT_OFFSET() = 2 and BTF_INT_BITS() = 4. Then in the struct memory layout, this
+# member will occupy 4 bits starting from bits 100 + 2 = 102."
+@test "value: bitfields of BTF without kind_flag: the int type says the bits" {
+	/usr/bin/python3 -c '
+import struct, sys
+
+strings = b"\0old\0all\0first\0four\0int\0three\0last\0"
+name = lambda text: strings.index(b"\0" + text + b"\0") + 1
+integer = lambda bits, offset, signed: struct.pack("=IIII", name(b"int"), 1 << 24, 4, signed << 24 | offset << 16 | bits)
+members = [(b"first", 1, 0), (b"three", 2, 32), (b"four", 3, 100), (b"last", 4, 106)]
+types = integer(32, 0, 0) + integer(3, 0, 1) + integer(4, 2, 0) + integer(15, 0, 1)
+types += struct.pack("=III", name(b"old"), 4 << 24 | len(members), 16)
+types += b"".join(struct.pack("=III", name(text), type, offset) for text, type, offset in members)
+sys.stdout.buffer.write(struct.pack("=HBBIIIII", 0xeb9f, 1, 0, 24, 0, len(types), len(types), len(strings)) + types + strings)
+' >"$BATS_TEST_TMPDIR/old.btf"
+	agree "$BATS_TEST_TMPDIR/old.btf" <<-'END'
+		old of OBJ | {first=7 three=-1 four=9 last=-16384} | (7 + (7 << 32) + (9 << 102) + (0x4000 << 106)).to_bytes(16, "little")
+		old of OBJ | {first=0 three=3 four=15 last=1} | ((3 << 32) + (15 << 102) + (1 << 106)).to_bytes(16, "little") | | {"first": 0, "three": 3, "four": 15, "last": 1}
+		old of OBJ | {first=0 three=4 four=0 last=0} | error: three: '4' is above 3
+		old of OBJ | {first=0 three=0 four=16 last=0} | error: four: '16' is above 15
+	END
 }

@@ -68,6 +68,14 @@ void sum_cpus(const CpuValues &values, const Type &type, const unsigned char *at
 	default:
 		break;
 	}
+	if (type.bits) { // a bool or enum
+		__u64 value = 0;
+
+		for (int i = 0; i < values.count && !value; i++)
+			value = integer(type, {at + size_t{values.stride} * i, type.size});
+		store(type, value, {out, type.size});
+		return;
+	}
 	for (int i = 1; i < values.count && is_zero(at, type.size); i++)
 		at += values.stride;
 	if (type.kind == Type::Kind::Text)

@@ -9,6 +9,7 @@
 #include "address.h"
 #include "json.h"
 #include "lpm.h"
+#include "value.h"
 
 using Kind = Type::Kind;
 
@@ -51,7 +52,15 @@ void Printer::add_integer(const Type &type, Op op, __u32 offset)
 {
 	constexpr bool is_big_endian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__;
 
-	add_step(op, offset, type.size).swap = (type.kind == Kind::Be) != is_big_endian;
+	Step &step = add_step(op, offset, type.size);
+
+	step.swap = type.kind == Kind::Be && !is_big_endian;
+	step.bits = value_bits(type);
+	if (type.bits) {
+		bitfields_.push_back(type);
+		bitfields_.back().names.clear();
+		step.bitfield = bitfields_.size();
+	}
 	longest_ += longest_number;
 }
 
@@ -199,32 +208,32 @@ void Printer::add_value(const Type &type, __u32 offset)
 
 // ---- integers
 
-static __u64 load(const unsigned char *at, __u32 size, bool swap)
+__u64 Printer::load(const Step &step, const unsigned char *at) const
 {
 	__u64 eight;
 	__u32 four;
 	__u16 two;
 
-	switch (size) {
+	if (step.bitfield)
+		return integer(bitfields_[step.bitfield - 1], {at, step.size});
+	switch (step.size) {
 	case 1:
 		return *at;
 	case 2:
 		memcpy(&two, at, sizeof(two));
-		return swap ? __builtin_bswap16(two) : two;
+		return step.swap ? __builtin_bswap16(two) : two;
 	case 4:
 		memcpy(&four, at, sizeof(four));
-		return swap ? __builtin_bswap32(four) : four;
+		return step.swap ? __builtin_bswap32(four) : four;
 	default:
 		memcpy(&eight, at, sizeof(eight));
-		return swap ? __builtin_bswap64(eight) : eight;
+		return step.swap ? __builtin_bswap64(eight) : eight;
 	}
 }
 
-static __s64 extend(__u64 value, __u32 size)
+static __s64 extend(__u64 value, __u32 bits)
 {
-	__u32 unused = 64 - 8 * size;
-
-	return static_cast<__s64>(value << unused) >> unused;
+	return static_cast<__s64>(value << (64 - bits)) >> (64 - bits);
 }
 
 template <typename Number> static char *write_number(char *out, Number value)
@@ -291,7 +300,7 @@ char *Printer::copy(char *out, Text t) const
 
 char *Printer::write_enum(const Enum &e, const Step &step, const unsigned char *at, char *out) const
 {
-	__u64 value = load(at, step.size, step.swap);
+	__u64 value = load(step, at);
 
 	// Most number their values from 0 on.
 	if (value < e.names.size() && e.names[value].first == value)
@@ -299,7 +308,7 @@ char *Printer::write_enum(const Enum &e, const Step &step, const unsigned char *
 	for (const auto &[number, name] : e.names)
 		if (number == value)
 			return copy(out, name);
-	return e.is_signed ? write_number(out, extend(value, step.size)) : write_number(out, value);
+	return e.is_signed ? write_number(out, extend(value, step.bits)) : write_number(out, value);
 }
 
 char *Printer::write_prefix(const Key &key, Bytes bytes, char *out, __u32 of_last) const
@@ -366,14 +375,13 @@ char *Printer::run(const Step *step, const Step *end, const unsigned char *bytes
 		case Op::Nothing:
 			break;
 		case Op::Integer:
-			out = write_number(out, load(at, step->size, step->swap));
+			out = write_number(out, load(*step, at));
 			break;
 		case Op::Signed:
-			out = write_number(out,
-					   extend(load(at, step->size, step->swap), step->size));
+			out = write_number(out, extend(load(*step, at), step->bits));
 			break;
 		case Op::Bool:
-			out = write_bool(load(at, step->size, step->swap), out);
+			out = write_bool(load(*step, at), out);
 			break;
 		case Op::Enum:
 			out = write_enum(enums_[step->detail], *step, at, out);

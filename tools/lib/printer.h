@@ -49,7 +49,9 @@ private:
 	// A text, and behind it a value.
 	struct Step {
 		Op op = Op::Nothing;
-		bool swap = false; // an integer, not of the host's byte order
+		bool swap = false;  // an integer, not of the host's byte order
+		__u32 bits = 0;	    // of an integer
+		__u32 bitfield = 0; // an index of bitfields_, plus 1; 0: it is none
 		Text before;
 		__u32 offset = 0; // of the value
 		__u32 size = 0;	  // of the value, or of an element
@@ -86,6 +88,7 @@ private:
 	{
 		return texts_.data() + t.at;
 	}
+	__u64 load(const Step &step, const unsigned char *at) const;
 	char *copy(char *out, Text t) const;
 	char *write_enum(const Enum &e, const Step &step, const unsigned char *at, char *out) const;
 	char *write_text(Bytes bytes, char *out) const;
@@ -99,6 +102,7 @@ private:
 	std::string texts_;
 	std::vector<Step> steps_;
 	std::vector<Enum> enums_;
+	std::vector<Type> bitfields_;
 	std::vector<Key> keys_;
 	size_t longest_ = 0;
 };

@@ -51,16 +51,21 @@ static bool is_integer_size(__u32 size)
 	return size == 1 || size == 2 || size == 4 || size == 8;
 }
 
+static Kind int_kind(const struct btf_type *t)
+{
+	if (btf_int_encoding(t) & BTF_INT_BOOL)
+		return Kind::Bool;
+	return btf_int_encoding(t) & BTF_INT_SIGNED ? Kind::Signed : Kind::Unsigned;
+}
+
 static Type read_int(const struct btf *btf, const struct btf_type *t)
 {
-	bool is_bool = btf_int_encoding(t) & BTF_INT_BOOL;
-	bool is_signed = btf_int_encoding(t) & BTF_INT_SIGNED;
 	Type type;
 
 	if (!is_integer_size(t->size) || btf_int_offset(t) || btf_int_bits(t) != t->size * 8)
 		fail("read type " + quote(name_of(btf, t->name_off)),
 		     "an integer of " + std::to_string(btf_int_bits(t)) + " bits is not supported");
-	type.kind = is_bool ? Kind::Bool : is_signed ? Kind::Signed : Kind::Unsigned;
+	type.kind = int_kind(t);
 	type.size = t->size;
 	return type;
 }
@@ -88,6 +93,11 @@ static Type read_enum(const struct btf *btf, const struct btf_type *t)
 		}
 	}
 	return type;
+}
+
+__u32 value_bits(const Type &type)
+{
+	return type.bits ? type.bits : 8 * type.size;
 }
 
 bool is_anonymous(const Type::Member &m)
@@ -132,17 +142,17 @@ static bool is_dense(const Type &type)
 	case Kind::Cidr6:
 	case Kind::Prefix:
 		for (const Type::Member &m : type.members) {
-			if (!is_dense(m.type))
+			if (!m.type.bits && !is_dense(m.type))
 				return false;
-			said += m.type.size;
+			said += m.type.bits ? m.type.bits : __u64{8} * m.type.size;
 		}
-		return said == type.size;
+		return said == __u64{8} * type.size;
 	case Kind::Union:
 		return is_shown_as_bytes(type) || type.members[type.shown].type.size == type.size;
 	case Kind::Array:
 		return is_dense(type.members[0].type);
 	default:
-		return true;
+		return value_bits(type) == 8 * type.size;
 	}
 }
 
@@ -171,7 +181,7 @@ static bool is_prefixlen(const Type::Member &m)
 		return false;
 	if (m.type.kind == Kind::Struct || m.type.kind == Kind::Union)
 		return !m.type.members.empty() && is_prefixlen(m.type.members[0]);
-	return m.type.kind == Kind::Unsigned && m.name == "prefixlen";
+	return m.type.kind == Kind::Unsigned && !m.type.bits && m.name == "prefixlen";
 }
 
 // Its bytes are those of an address: a __be32, a struct in6_addr, or an array that is
@@ -181,7 +191,7 @@ static bool is_address(const Type &type)
 	if (type.kind == Kind::Array)
 		return type.members[0].type.size <= 4 && is_address(type.members[0].type);
 	return type.kind == Kind::Ip4 || type.kind == Kind::Ip6 ||
-	       (type.kind == Kind::Unsigned && (type.size == 1 || type.size == 4));
+	       (type.kind == Kind::Unsigned && !type.bits && (type.size == 1 || type.size == 4));
 }
 
 // A prefixlen, and behind it fields without a gap; at their end there may be padding.
@@ -190,7 +200,7 @@ static bool is_prefix(const Type &type)
 	__u32 end = 0;
 
 	for (const Type::Member &m : type.members) {
-		if (is_anonymous(m) || m.offset != end || !is_dense(m.type))
+		if (is_anonymous(m) || m.offset != end || m.type.bits || !is_dense(m.type))
 			return false;
 		end += m.type.size;
 	}
@@ -211,6 +221,81 @@ static Kind struct_kind(const Type &type)
 	return is_prefix(type) ? Kind::Prefix : Kind::Struct;
 }
 
+// Where a member is a bitfield, its bits. There are two encodings: in a struct with kind_flag, the
+// member says how many; else its int type does, and may begin some bits behind the member.
+struct Bits {
+	__u32 count = 0; // 0: it is none
+	__u32 offset = 0;
+};
+
+static Bits find_bits(const struct btf *btf, const struct btf_type *t, __u32 member)
+{
+	const struct btf_member &m = btf_members(t)[member];
+	const struct btf_type *base = btf__type_by_id(btf, btf__resolve_type(btf, m.type));
+	Bits bits = {btf_member_bitfield_size(t, member), btf_member_bit_offset(t, member)};
+
+	if (bits.count || !base || !btf_is_int(base))
+		return bits;
+	if (!btf_int_offset(base) && btf_int_bits(base) == base->size * 8 && bits.offset % 8 == 0)
+		return bits;
+	return {btf_int_bits(base), bits.offset + btf_int_offset(base)};
+}
+
+// The names of an enum's values that a bitfield can have, cut to it.
+static void cut_names(Type &type)
+{
+	__u32 unused = 64 - 8 * type.size;
+	__u32 cut = 64 - type.bits;
+
+	std::erase_if(type.names, [&](auto &name) {
+		auto value = static_cast<__s64>(name.first << unused);
+
+		value = type.is_signed ? value >> unused : static_cast<__s64>(name.first);
+		__u64 kept = static_cast<__u64>(value) << cut;
+		name.first = kept >> cut;
+		return (type.is_signed ? static_cast<__s64>(kept) >> cut
+				       : static_cast<__s64>(kept >> cut)) != value;
+	});
+}
+
+static Type read_bitfield(const struct btf *btf, __u32 id, const std::string &name, Bits bits,
+			  int depth)
+{
+	std::string what = "read bitfield " + quote(name);
+	const struct btf_type *base = btf__type_by_id(btf, btf__resolve_type(btf, id));
+	Type type;
+
+	if (!base || bits.count > 64)
+		fail(what, std::to_string(bits.count) + " bits are not supported");
+	if (btf_is_int(base)) {
+		// Of the old encoding it is what read_int() refuses.
+		type.kind = int_kind(base);
+	} else {
+		type = read_nested(btf, id, depth);
+		if (type.kind != Kind::Enum)
+			fail(what, "it is no integer");
+	}
+	type.bits = bits.count;
+	type.shift = bits.offset % 8;
+	if (type.kind == Kind::Enum)
+		cut_names(type);
+	type.size = (type.shift + type.bits + 7) / 8;
+	return type;
+}
+
+static Type::Member read_member(const struct btf *btf, const struct btf_type *t, __u32 i, int depth)
+{
+	const struct btf_member &m = btf_members(t)[i];
+	std::string name(name_of(btf, m.name_off));
+	Bits bits = find_bits(btf, t, i);
+
+	if (!bits.count && bits.offset % 8)
+		fail("read member " + quote(name), "it does not begin with a byte");
+	return {name, bits.offset / 8,
+		bits.count ? read_bitfield(btf, m.type, name, bits, depth + 1)
+			   : read_nested(btf, m.type, depth + 1)};
+}
+
 static Type read_struct(const struct btf *btf, const struct btf_type *t, int depth)
 {
 	std::string what = t->name_off ? "read type " + quote(name_of(btf, t->name_off))
@@ -223,14 +308,10 @@ static Type read_struct(const struct btf *btf, const struct btf_type *t, int dep
 		return type;
 	}
 	for (__u32 i = 0; i < btf_vlen(t); i++) {
-		const struct btf_member &m = btf_members(t)[i];
+		Type::Member member = read_member(btf, t, i, depth);
 
-		if (btf_member_bitfield_size(t, i))
-			fail(what,
-			     "bitfield " + quote(name_of(btf, m.name_off)) + " is not supported");
-		Type::Member member = {std::string(name_of(btf, m.name_off)),
-				       btf_member_bit_offset(t, i) / 8,
-				       read_nested(btf, m.type, depth + 1)};
+		if (member.type.bits && is_anonymous(member))
+			continue; // padding
 		if (size_t{member.offset} + member.type.size > type.size)
 			fail(what, "member " + quote(member.name) + " lies outside");
 		if (is_anonymous(member)) {

@@ -41,7 +41,9 @@ struct Type {
 	};
 
 	Kind kind = Kind::Unsigned;
-	__u32 size = 0;					  // in bytes
+	__u32 size = 0;	 // in bytes; of a bitfield: of its bytes
+	__u32 bits = 0;	 // of a bitfield; 0: it is none
+	__u32 shift = 0; // of a bitfield: the bits in front, the lowest ones on little endian
 	std::vector<std::pair<__u64, std::string>> names; // of an enum's values, cut to size
 	bool is_signed = false;				  // of an enum: a value without a name
 
@@ -66,6 +68,9 @@ __u32 field_count(const Type::Member &m);
 // The key of an LPM trie, by its fields.
 bool is_lpm_key(const Type &type);
 
+// The bits of an integer, bool or enum.
+__u32 value_bits(const Type &type);
+
 // A union of which no member says every byte, so that its bytes are printed. Its count is more
 // than 1 where it has fields at all.
 bool is_shown_as_bytes(const Type &type);
@@ -77,8 +82,8 @@ std::string_view name_of(const struct btf *btf, __u32 offset);
 Btf load_btf_file(const std::string &path);
 Btf load_btf_id(__u32 id);
 
-// The type with this BTF id. Fails on what cannot be written: a bitfield, a
-// function, an integer that is wider than 64 bits, floating point.
+// The type with this BTF id. Fails on what cannot be written: a function, an integer that is wider
+// than 64 bits, floating point.
 Type read_type(const struct btf *btf, __u32 id);
 
 // The type called so where there is no BTF: u8 to u64, s8 to s64, be16, be32 (an IPv4

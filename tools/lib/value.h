@@ -11,6 +11,7 @@
 //   enum              tcp: the name, or the number of a value without one
 //   bool              true, false, or the number of any other value
 //   other integers    7777: a number in host byte order; pointers too
+//   a bitfield        as any other integer, bool or enum
 //   struct            {a=1 b=2}: all its fields, in any order. The fields of an anonymous
 //                     member are written among the others
 //   union             {a=1}: one member. The first one that covers every byte is printed: it
@@ -52,7 +53,7 @@ void parse_front(const Type &type, std::string_view &text, std::span<unsigned ch
 // The same for all of `text`: other text after the value is an error.
 void parse(const Type &type, std::string_view text, std::span<unsigned char> out);
 
-// The value of an integer, bool or enum, as 64 bits without its sign; and the way back, into
-// out[0, type.size).
+// The value of an integer, bool or enum, as its bits and zeros above them; and the way back, into
+// out[0, type.size). The bits around a bitfield stay.
 __u64 integer(const Type &type, Bytes bytes);
 void store(const Type &type, __u64 value, std::span<unsigned char> out);

@@ -14,9 +14,9 @@ using Kind = Type::Kind;
 
 using Out = std::span<unsigned char>;
 
-static __u64 parse_unsigned(std::string_view &text, __u32 size)
+static __u64 parse_unsigned(std::string_view &text, const Type &type)
 {
-	const __u64 max = UINT64_MAX >> (64 - 8 * size);
+	const __u64 max = UINT64_MAX >> (64 - value_bits(type));
 	std::string_view digits = text;
 	bool above = false;
 
@@ -29,9 +29,9 @@ static __u64 parse_unsigned(std::string_view &text, __u32 size)
 	throw ValueError(quote_number(text) + " is not a number");
 }
 
-static __u64 parse_signed(std::string_view &text, __u32 size)
+static __u64 parse_signed(std::string_view &text, const Type &type)
 {
-	const __u64 max = INT64_MAX >> (64 - 8 * size);
+	const __u64 max = INT64_MAX >> (64 - value_bits(type));
 	std::string_view digits = text;
 	bool negative = skip(digits, '-');
 	bool above = false;
@@ -57,7 +57,7 @@ static void parse_bool(const Type &type, std::string_view &text, Out out)
 
 		if (found.empty() || !is_digit(found[0]))
 			throw ValueError(quote_word(text) + " is not true or false");
-		value = parse_unsigned(rest, type.size);
+		value = parse_unsigned(rest, type);
 		if (!rest.empty())
 			throw ValueError(excerpt(found) + " is not a number");
 	}
@@ -87,8 +87,8 @@ static void parse_enum(const Type &type, std::string_view &text, Out out)
 
 	if (negative || type.names.empty() || (!found.empty() && is_digit(found[0]))) {
 		// What clang < 15 says of 0xffffffff is -1.
-		value = type.is_signed && negative ? parse_signed(rest, type.size)
-						   : parse_unsigned(rest, type.size);
+		value = type.is_signed && negative ? parse_signed(rest, type)
+						   : parse_unsigned(rest, type);
 		if (!rest.empty())
 			throw ValueError(excerpt(found) + " is not a number");
 	} else {
@@ -426,10 +426,10 @@ static void parse_value(const Type &type, std::string_view &text, Out out, Missi
 	switch (type.kind) {
 	case Kind::Unsigned:
 	case Kind::Be:
-		store(type, parse_unsigned(text, type.size), out);
+		store(type, parse_unsigned(text, type), out);
 		return;
 	case Kind::Signed:
-		store(type, parse_signed(text, type.size), out);
+		store(type, parse_signed(text, type), out);
 		return;
 	case Kind::Bool:
 		parse_bool(type, text, out);

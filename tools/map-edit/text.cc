@@ -36,7 +36,7 @@ int compare_values(const Type &type, const unsigned char *a, const unsigned char
 {
 	auto sign = [](auto x, auto y) { return x < y ? -1 : x > y; };
 	bool is_signed = type.kind == Kind::Signed || type.is_signed;
-	__u64 flip = is_signed ? __u64{1} << (8 * type.size - 1) : 0;
+	__u64 flip = is_signed ? __u64{1} << (value_bits(type) - 1) : 0;
 	int order = 0;
 
 	switch (type.kind) {
