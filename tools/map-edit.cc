@@ -20,6 +20,7 @@
 #include "map-edit/map.h"
 #include "map-edit/print.h"
 #include "map-edit/text.h"
+#include "map-edit/variables.h"
 
 struct Options {
 	CommonOptions common;
@@ -43,7 +44,8 @@ static void usage()
 	      "       map-edit [OPTIONS] MAP sync FILE\n"
 	      "Show or change the entries of the map pinned at MAP. Keys and values are written\n"
 	      "by their BTF type: 7777, 10.0.0.0/8, true, {a=1 b=2}. FROM-TO is a range of\n"
-	      "numbers. An omitted VALUE is 1, or of a struct all zeros.\n"
+	      "numbers. An omitted VALUE is 1, or of a struct all zeros. In a section of\n"
+	      "variables (.data, .bss, .rodata) KEY is a name, such as limit or rules[2].port.\n"
 	      "\n"
 	      "  load adds the KEY[=VALUE] lines of FILE; sync also removes all other entries.\n"
 	      "  A # begins a comment, - is standard input. Either all is done, or nothing.\n"
@@ -283,6 +285,21 @@ static void load(const OpenMap &map, const Options &o, bool sync, const Format &
 	print_change(map, now, wanted, change, {.entries = o.dry_run, .removed = sync}, format);
 }
 
+static void edit_variables(const OpenMap &map, const Options &o, const Format &format)
+{
+	if (o.verb == "show")
+		show_variables(map, format);
+	else if (o.verb == "get")
+		get_variable(map, o.args[0], format);
+	else if (o.verb == "add")
+		set_variables(map, o.args);
+	else if (o.verb == "load")
+		load_variables(map, o.args[0], o.dry_run, format);
+	else
+		fail("sync map " + quote(map.path),
+		     "it has variables, which cannot be removed: use load");
+}
+
 static Purpose purpose_of(const std::string &verb, bool dry_run)
 {
 	if (verb == "show" || verb == "get")
@@ -306,7 +323,9 @@ static int map_edit(int argc, char **argv)
 		fail("open map " + quote(o.map), "its type is " + map_type_name(map.info.type) +
 							 ", which has one value for all CPUs");
 	find_types(map, o.types, purpose);
-	if (o.verb == "show")
+	if (map.has_variables)
+		edit_variables(map, o, format);
+	else if (o.verb == "show")
 		show(map, format);
 	else if (o.verb == "get")
 		get(map, o.args[0], format);

@@ -184,7 +184,7 @@ items() {
 			grep -vE '^\s*(/\S*/)?(linux-vdso|libbpf|libelf|libz|libzstd|libstdc\+\+|libgcc_s|libc|libm|ld-linux[a-z0-9_-]*)\.so\.[0-9]+ ' || true)
 		echo "$unexpected"
 		[ -z "$unexpected" ]
-		[ "$(stat -c %s "$HOOKSET_BUILD/$1")" -lt 450000 ]
+		[ "$(stat -c %s "$HOOKSET_BUILD/$1")" -lt 500000 ]
 	}
 	each libraries
 }

@@ -14,6 +14,7 @@ setup_file() {
 	object text text
 	object beside text -DBESIDE
 	object knobs knobs
+	object variables variables
 	object shared shared
 	object several refused -DTWO
 }
@@ -263,6 +264,12 @@ if not eval(sys.argv[2]):
 	is "$pin" 'int(v["bits"]["low"], 0) == 6 and int(v["bits"]["high"], 0) == 17'
 	is "$pin" 'v["list"] == [7, 8, 10] and v["u8"] == 8'
 	is "$pin" 'v["rules"][0] == {"addr": aton("192.0.2.1"), "port": htons(7), "mac": [2, 0, 0, 0, 0, 2], "nested": {"limit": 3}}'
+}
+
+@test "--set: variables that are static in a function, which clang calls function.name" {
+	requires root
+	silent --set count_two.twice=9 "$BATS_FILE_TMPDIR/variables.o" "$BPFFS/pin"
+	is "$BPFFS/pin" 'v["count_one.twice"] == 1 and v["count_two.twice"] == 9'
 }
 
 @test "--set: what cannot be set" {

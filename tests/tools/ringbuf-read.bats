@@ -378,6 +378,12 @@ print(sum(v["value"] for v in json.load(sys.stdin)["formatted"]["values"]))' <"$
 	send_bytes 'bytes(14)'
 	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 1 --lost "$BPFFS/maps/lost_pair" "$RING"
 	[ "$stderr" = "ringbuf-read: 5 events were lost before"$'\n'"ringbuf-read: 1 events read, 0 lost" ]
+
+	# The variable of this name, in the section of a program's variables.
+	map-edit "$BPFFS/maps/events0_bss" add lost=6
+	send_bytes 'bytes(14)'
+	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 1 --lost "$BPFFS/maps/events0_bss" "$RING"
+	[ "$stderr" = "ringbuf-read: 6 events were lost before"$'\n'"ringbuf-read: 1 events read, 0 lost" ]
 	send_bytes 'bytes(14)'
 	run -0 --separate-stderr timeout 10 ringbuf-read --hex --count 1 --lost "$BPFFS/maps/lost_pair" --btf "$EVENTS" "$RING"
 	[ "$stderr" = "ringbuf-read: 5 events were lost before"$'\n'"ringbuf-read: 1 events read, 0 lost" ]

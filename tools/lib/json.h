@@ -13,7 +13,7 @@ std::string json_text(const nlohmann::ordered_json &json, bool pretty, bool asci
 // The same to standard output, with an end of line.
 void print_json(const nlohmann::ordered_json &json, bool pretty);
 
-// JSON on one line, in ASCII, indented by four.
+// JSON that is on one line, without blanks: indented by four.
 std::string indent_json(std::string_view line);
 
 // The text as a string of JSON, in ASCII, with its quotes.

@@ -377,6 +377,37 @@ static bool read_typedef(std::string_view name, Type &type)
 	return false;
 }
 
+// The section of an object's variables, as a struct of them. One that cannot be written as text
+// must not hide the others: it is shown as its bytes.
+static Type read_section(const struct btf *btf, const struct btf_type *t, int depth)
+{
+	std::string what = "read section " + quote(name_of(btf, t->name_off));
+	Type type;
+
+	type.kind = Kind::Struct;
+	type.size = t->size;
+	type.count = btf_vlen(t);
+	for (__u32 i = 0; i < type.count; i++) {
+		const struct btf_var_secinfo &info = btf_var_secinfos(t)[i];
+		const struct btf_type *var = btf__type_by_id(btf, info.type);
+
+		if (!var || !btf_is_var(var))
+			fail(what, "there is something else than variables in it");
+		std::string name(name_of(btf, var->name_off));
+		Type value = bytes_of(info.size);
+		try {
+			Type known = read_nested(btf, var->type, depth + 1);
+			if (known.size == info.size)
+				value = std::move(known);
+		} catch (const std::runtime_error &) {
+		}
+		if (name.empty() || size_t{info.offset} + info.size > type.size)
+			fail(what, "variable " + quote(name) + " lies outside");
+		type.members.push_back({std::move(name), info.offset, std::move(value)});
+	}
+	return type;
+}
+
 static Type read_nested(const struct btf *btf, __u32 id, int depth)
 {
 	const struct btf_type *t = btf__type_by_id(btf, id);
@@ -406,6 +437,8 @@ static Type read_nested(const struct btf *btf, __u32 id, int depth)
 		return read_struct(btf, t, depth);
 	case BTF_KIND_ARRAY:
 		return read_array(btf, t, depth);
+	case BTF_KIND_DATASEC:
+		return read_section(btf, t, depth);
 	case BTF_KIND_PTR:
 		type.size = 8; // in BPF, whatever the host
 		return type;
@@ -426,74 +459,6 @@ __u32 find_struct(const struct btf *btf, const std::string &name)
 	__s32 id = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_STRUCT);
 
 	return id > 0 ? id : 0;
-}
-
-// The variable called so, or the only one whose name begins so where the kernel has cut it.
-static __u32 find_variable(const struct btf *btf, const std::string &name)
-{
-	__u32 found = 0;
-
-	for (__u32 id = 1; id < btf__type_cnt(btf); id++) {
-		const struct btf_type *t = btf__type_by_id(btf, id);
-
-		if (!btf_is_var(t))
-			continue;
-		std::string_view full = name_of(btf, t->name_off);
-		if (full == name)
-			return id;
-		if (name.size() == BPF_OBJ_NAME_LEN - 1 && full.starts_with(name)) {
-			if (found)
-				return 0;
-			found = id;
-		}
-	}
-	return found;
-}
-
-// The type that a field of a map's definition tells, or 0:
-//   KEY *key                           as __type(key, KEY) has it
-//   KEY (*key_size)[sizeof(KEY)]       as __uint(key_size, sizeof(KEY)), but not of int, which
-//                                      __uint() itself uses
-static __u32 defined_type(const struct btf *btf, const struct btf_member &m, bool is_size)
-{
-	const struct btf_type *pointer = btf__type_by_id(btf, m.type);
-
-	if (!pointer || !btf_is_ptr(pointer))
-		return 0;
-	if (!is_size)
-		return pointer->type;
-	const struct btf_type *array = btf__type_by_id(btf, pointer->type);
-	if (!array || !btf_is_array(array))
-		return 0;
-	__u32 id = btf_array(array)->type;
-	const struct btf_type *element = btf__type_by_id(btf, id);
-	if (!element || name_of(btf, element->name_off) == "int" ||
-	    btf__resolve_size(btf, id) != btf_array(array)->nelems)
-		return 0;
-	return id;
-}
-
-MapTypes find_map_types(const struct btf *btf, const std::string &name)
-{
-	__u32 var = find_variable(btf, name);
-	// Without a definition, struct ____btf_map_NAME { KEY key; VALUE value; } tells, the
-	// BPF_ANNOTATE_KV_PAIR() of libbpf before 1.0.
-	__u32 id = var ? btf__type_by_id(btf, var)->type : find_struct(btf, "____btf_map_" + name);
-	const struct btf_type *definition = btf__type_by_id(btf, btf__resolve_type(btf, id));
-	MapTypes types;
-
-	if (!id || !definition || !btf_is_struct(definition))
-		return types;
-	for (int i = 0; i < btf_vlen(definition); i++) {
-		const struct btf_member &m = btf_members(definition)[i];
-		std::string_view field = name_of(btf, m.name_off);
-
-		if (field == "key" || field == "key_size")
-			types.key = var ? defined_type(btf, m, field == "key_size") : m.type;
-		else if (field == "value" || field == "value_size")
-			types.value = var ? defined_type(btf, m, field == "value_size") : m.type;
-	}
-	return types;
 }
 
 // ---- types by name

@@ -103,5 +103,15 @@ struct MapTypes {
 };
 MapTypes find_map_types(const struct btf *btf, const std::string &name);
 
+// The BTF of an object file with sections of variables, as libbpf loads it; empty where libbpf
+// cannot open the file.
+Btf load_section_btf(const std::string &path);
+
+// The id of the section whose variables are in a map of this name and size, or 0.
+__u32 find_section(const struct btf *btf, const std::string &map, __u32 size);
+
+// Is it a section of variables? As a type it is a struct of these.
+bool is_section(const struct btf *btf, __u32 id);
+
 // So many bytes, hex[N].
 Type bytes_of(__u32 size);

@@ -98,7 +98,11 @@ OpenMap open_map(const std::string &path, Purpose purpose)
 	if (!reason.empty())
 		fail(what, "its type is " + map_type_name(map.info.type) + reason);
 	if (!reads && is_frozen(map.fd))
-		fail(what, "it is frozen and cannot be changed");
+		fail(what,
+		     object_name(map.info.name).find(".rodata") == std::string::npos
+			     ? "it is frozen and cannot be changed"
+			     : "it is frozen (read-only): 'prog-load --set' sets its variables "
+			       "before the program is loaded");
 	return map;
 }
 
@@ -112,12 +116,25 @@ struct MapBtf {
 	std::string reason;
 };
 
+static bool may_be_section(const OpenMap &map)
+{
+	return map.info.type == BPF_MAP_TYPE_ARRAY && map.info.max_entries == 1;
+}
+
 static MapBtf btf_of_object(const OpenMap &map, const std::string &object)
 {
 	std::string name = object_name(map.info.name);
 	Btf btf = load_btf_file(object);
 	MapTypes types = find_map_types(btf.get(), name);
 
+	if (may_be_section(map) && !types.value) {
+		Btf loaded = load_section_btf(object);
+
+		if (loaded)
+			types.value = find_section(loaded.get(), name, map.info.value_size);
+		if (types.value)
+			return {std::move(loaded), types, ""};
+	}
 	return {std::move(btf), types, quote(object) + " has no types for a map " + quote(name)};
 }
 
@@ -234,6 +251,8 @@ void find_types(OpenMap &map, const TypeHints &hints, Purpose purpose)
 	else if (seeks_value || seeks_key)
 		btf = btf_of_program(map);
 
+	map.has_variables = may_be_section(map) && hints.value.empty() && btf.btf &&
+			    is_section(btf.btf.get(), btf.types.value);
 	map.key = find_type(map, hints, btf, true);
 	if (holds_objects(type))
 		map.value.size = purpose == Purpose::Delete ? 0 : map.info.value_size;

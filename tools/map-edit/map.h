@@ -16,7 +16,8 @@ struct OpenMap {
 	struct bpf_map_info info = {};
 	CpuValues values; // of one entry
 	Type key;
-	Type value; // of size 0 where the verb needs no values
+	Type value;		    // of size 0 where the verb needs no values
+	bool has_variables = false; // it is a section of variables, and its value a struct of them
 };
 
 // What is to be done to the map. Compare only reads, but finds out what a change would do.

@@ -139,6 +139,33 @@ static void skip_blanks(std::string_view &text)
 	text.remove_prefix(std::min(text.find_first_not_of(" \t"), text.size()));
 }
 
+static void set_default(const Type &type, bool at_end, std::span<unsigned char> out)
+{
+	if (is_number(type) || type.kind == Kind::Bool)
+		store(type, 1, out);
+	else if (type.kind == Kind::Struct)
+		std::fill(out.begin(), out.end(), 0);
+	else if (at_end)
+		throw ValueError("its value is missing: write KEY=VALUE");
+}
+
+void parse_assignment(const Type &type, std::string_view text, bool in_file,
+		      std::span<unsigned char> out)
+{
+	skip_blanks(text);
+	bool at_end = text.empty() || (in_file && text[0] == '#');
+	if (skip(text, '=')) {
+		skip_blanks(text);
+		parse_front(type, text, out, Missing::Zero);
+		skip_blanks(text);
+		at_end = text.empty() || (in_file && text[0] == '#');
+	} else {
+		set_default(type, at_end, out);
+	}
+	if (!at_end)
+		throw ValueError("unexpected text after the entry: " + excerpt(text));
+}
+
 // Reads KEY[=VALUE] into entries.
 class EntryParser
 {
@@ -153,18 +180,7 @@ public:
 	void parse(std::string_view text, bool in_file)
 	{
 		parse_range(map_, text, range_);
-		skip_blanks(text);
-		bool at_end = text.empty() || (in_file && text[0] == '#');
-		if (skip(text, '=')) {
-			skip_blanks(text);
-			parse_front(map_.value, text, value_, Missing::Zero);
-			skip_blanks(text);
-			at_end = text.empty() || (in_file && text[0] == '#');
-		} else {
-			set_default(at_end);
-		}
-		if (!at_end)
-			throw ValueError("unexpected text after the entry: " + excerpt(text));
+		parse_assignment(map_.value, text, in_file, value_);
 		check_effect();
 		if (range_.is_single())
 			entries_.add(range_.first.data(), value_.data());
@@ -180,16 +196,6 @@ public:
 	}
 
 private:
-	void set_default(bool at_end)
-	{
-		if (is_number(map_.value) || map_.value.kind == Kind::Bool)
-			store(map_.value, 1, value_);
-		else if (map_.value.kind == Kind::Struct)
-			std::fill(value_.begin(), value_.end(), 0);
-		else if (at_end)
-			throw ValueError("its value is missing: write KEY=VALUE");
-	}
-
 	// Refuse an entry that the kit's own program never matches. In a range of keys only the
 	// value counts.
 	void check_effect() const

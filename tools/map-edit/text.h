@@ -2,7 +2,9 @@
 // Keys and entries as the user writes them: KEY, FROM-TO, KEY=VALUE, lists.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "entries.h"
@@ -33,6 +35,11 @@ Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args);
 // 'FILE'".
 Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty,
 		   const std::string &what);
+
+// Read [=VALUE] up to the end of `text`, or in a file up to a comment, to `out`. An omitted value
+// is that of an entry. Throws ValueError.
+void parse_assignment(const Type &type, std::string_view text, bool in_file,
+		      std::span<unsigned char> out);
 
 // The order of two keys: by their values, field by field, not by their bytes. An LPM key is
 // ordered by its address first.

@@ -3,12 +3,12 @@
 
 #include <bpf/btf.h>
 
-#include <algorithm>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "../lib/cli.h"
+#include "../lib/part.h"
 #include "../lib/type.h"
 #include "../lib/value.h"
 
@@ -67,101 +67,45 @@ static bool is_volatile(const struct btf *btf, __u32 id)
 	return false;
 }
 
-// The member of a struct or union, or of an anonymous one inside; `offset` grows by its place.
-static const Type::Member *find_member(const Type &type, const std::string &name, size_t &offset)
+// Set the variable, or the part of it that `path` names.
+static void set_value(const struct btf *btf, const Variable &v, std::string_view path,
+		      const std::string &value)
 {
-	for (const Type::Member &m : type.members) {
-		size_t inner = offset + m.offset;
-		const Type::Member *found = m.name == name ? &m : nullptr;
+	Type type = read_type(btf, v.type);
 
-		if (type.kind == Type::Kind::Array)
-			return nullptr;
-		if (!found && m.name.empty())
-			found = find_member(m.type, name, inner);
-		if (!found)
-			continue;
-		offset = inner;
-		return found;
-	}
-	return nullptr;
-}
-
-// The index of an array's element, of "[2]".
-static size_t parse_index(const Type &array, std::string_view step)
-{
-	std::string_view index = step.substr(1, step.size() - 2);
-
-	if (array.kind != Type::Kind::Array)
-		throw ValueError("it has no element " + quote(step));
-	if (!step.ends_with(']'))
-		throw ValueError(quote(step) + " has no ']'");
-	if (!is_digits(index) || index.size() > 9 || std::stoul(std::string(index)) >= array.count)
-		throw ValueError(
-			"index " + quote(index) + " is out of range (" +
-			(array.count ? "0-" + std::to_string(array.count - 1) : "no elements") +
-			")");
-	return std::stoul(std::string(index));
-}
-
-// The type of the member that `path` names, "[2].member"; `bytes` become the member's.
-static Type resolve_member_path(Type type, std::string_view path, std::span<unsigned char> &bytes)
-{
-	while (!path.empty()) {
-		size_t end = std::min(path.find_first_of(".[", 1), path.size());
-		std::string_view step = path.substr(0, end);
-		size_t offset = 0;
-		Type next;
-
-		if (step[0] == '[') {
-			offset = parse_index(type, step);
-			next = type.members[0].type;
-			offset *= next.size;
-		} else {
-			std::string name(step.substr(1));
-			const Type::Member *member =
-				name.empty() ? nullptr : find_member(type, name, offset);
-			if (!member)
-				throw ValueError("it has no member " + quote(name));
-			next = member->type;
-		}
-		type = std::move(next);
-		bytes = bytes.subspan(offset, type.size);
-		path.remove_prefix(end);
-	}
-	return type;
+	if (type.size > v.bytes.size())
+		throw ValueError("its type is larger than its section says");
+	Part part = find_part(type, path);
+	parse(*part.type, value, v.bytes.subspan(part.offset));
 }
 
 void set_variable(struct bpf_object *object, const std::string &variable, const std::string &value)
 {
 	std::string what = "set " + quote(variable);
-	size_t end = std::min(variable.find_first_of(".["), variable.size());
 	const struct btf *btf = bpf_object__btf(object);
+	const Variable *meant = nullptr;
 	std::string names;
 
 	if (!btf)
 		fail(what, "the object has no BTF: build it with -g");
-	for (const Variable &v : find_variables(object, btf)) {
+	std::vector<Variable> all = find_variables(object, btf);
+	for (const Variable &v : all) {
 		names += (names.empty() ? "" : ", ") + quote(v.name);
-		if (v.name != variable.substr(0, end))
-			continue;
-		std::span<unsigned char> bytes = v.bytes;
-		try {
-			Type type = read_type(btf, v.type);
-			if (type.size > bytes.size())
-				throw ValueError("its type is larger than its section says");
-			type = resolve_member_path(std::move(type), variable.substr(end), bytes);
-			parse(type, value, bytes);
-		} catch (const std::runtime_error &e) {
-			fail(what, e.what());
-		}
-		if (v.constant && !is_volatile(btf, v.type))
-			warn(what +
-			     ": it is const but not volatile: the compiler may have used the old "
-			     "value already");
-		return;
+		if (is_meant(variable, v.name) && (!meant || meant->name.size() < v.name.size()))
+			meant = &v;
 	}
-	fail(what, names.empty() ? "no such variable (the object has none)"
-				 : "no such variable (the object has: " + names + ")");
+	if (!meant)
+		fail(what, names.empty() ? "no such variable (the object has none)"
+					 : "no such variable (the object has: " + names + ")");
+	try {
+		set_value(btf, *meant, std::string_view(variable).substr(meant->name.size()),
+			  value);
+	} catch (const std::runtime_error &e) {
+		fail(what, e.what());
+	}
+	if (meant->constant && !is_volatile(btf, meant->type))
+		warn(what + ": it is const but not volatile: the compiler may have used the old "
+			    "value already");
 }
 
 void set_frags(struct bpf_object *object)
