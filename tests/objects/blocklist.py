@@ -155,7 +155,7 @@ def differ(pins, seed, rounds, addresses):
         nets = {v: random_list(rand, v, rand.choice([0, 1, 2, 10, 100, 1000, 10000])) for v in (4, 6)}
         lines = [text_of(rand, net) for net in nets[4] + nets[6]]
         rand.shuffle(lines)
-        loaded = json.loads(subprocess.run(["blocklist-load", "--json", pins, "load", "-"], input="".join(lines),
+        loaded = json.loads(subprocess.run(["blocklist-load", "--json", pins, "load", "--allow-empty", "-"], input="".join(lines),
                                            stdout=subprocess.PIPE, text=True, check=True).stdout)  # fmt: skip
         collapsed = {v: list(ipaddress.collapse_addresses(nets[v])) for v in (4, 6)}
         expected = {"read": len(lines), "bad": 0, "merged": len(collapsed[4]) + len(collapsed[6]),
