@@ -15,7 +15,8 @@
  *      Nothing matches:                                              pass
  *
  * So with empty maps everything passes. Each question takes one or a few map lookups. Their
- * number does not depend on how many rules there are, but an LPM trie gets deeper with them.
+ * number does not depend on how many rules there are, but an LPM trie gets deeper with them. A
+ * trie without entries is not looked at.
  *
  * Some packets pass without a rule, because a host that drops them loses its network within
  * minutes, or nobody can log in to repair it. ARP, NDP and MLD pass before all lists, or ::/0 in
@@ -232,6 +233,26 @@ struct packet {
 	__u8 flags; /* of TCP; 0 if they are cut off */
 };
 
+/* The part of the kernel's structure that is_empty() needs. */
+struct lpm_trie {
+	unsigned long n_entries;
+} __attribute__((preserve_access_index));
+
+/*
+ * Has this LPM trie no entry? The kernel counts them, whoever adds and removes them. Most tries
+ * are empty, and a lookup there takes several times as long as this. libbpf finds the place of
+ * the count by the BTF of the running kernel.
+ */
+static __always_inline bool is_empty(const void *map)
+{
+	return !((const struct lpm_trie *)map)->n_entries;
+}
+
+static __always_inline void *lookup_trie(void *map, const void *key)
+{
+	return is_empty(map) ? NULL : bpf_map_lookup_elem(map, key);
+}
+
 /* Count a packet in a map entry, which all CPUs share. */
 static __always_inline void count(__u64 *packets, __u64 *bytes, __u32 len)
 {
@@ -329,14 +350,14 @@ static __always_inline void *lookup_source4(void *map, const struct packet *p)
 	__builtin_memset(&key, 0, sizeof(key)); /* an initialiser leaves out unnamed bits */
 	key.prefixlen = 32;
 	key.addr = p->saddr.s6_addr32[3];
-	return bpf_map_lookup_elem(map, &key);
+	return lookup_trie(map, &key);
 }
 
 static __always_inline void *lookup_source6(void *map, const struct packet *p)
 {
 	struct fw_cidr6 key = {128, p->saddr};
 
-	return bpf_map_lookup_elem(map, &key);
+	return lookup_trie(map, &key);
 }
 
 static __always_inline bool is_banned(const struct packet *p)
@@ -491,12 +512,14 @@ static __always_inline struct fw_rule *find_rule(const struct packet *p, bool v6
 	message.type = p->type;
 	message.code = p->code;
 	if (v6 && p->deny_class == icmpv6)
-		rule = bpf_map_lookup_elem(&fw_icmp6, &message);
+		rule = lookup_trie(&fw_icmp6, &message);
 	if (!v6 && p->deny_class == icmp)
-		rule = bpf_map_lookup_elem(&fw_icmp4, &message);
+		rule = lookup_trie(&fw_icmp4, &message);
 	if (rule)
 		return rule;
 
+	if (v6 ? is_empty(&fw_rule6) : is_empty(&fw_rule4))
+		return NULL;
 	group = port_group(p);
 	if (p->inner)
 		rule = find_vlan_rule(p, v6, p->vlan, p->inner, group);

@@ -3,6 +3,7 @@
 // set and with maps that are pinned already, and pin it.
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -264,6 +265,14 @@ static struct bpf_program *select_program(struct bpf_object *object, const std::
 	return chosen;
 }
 
+static bool kernel_has_btf()
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+
+	btf__free(btf);
+	return btf;
+}
+
 static void load(struct bpf_object *object, struct bpf_program *program, const std::string &what,
 		 bool verbose)
 {
@@ -284,6 +293,9 @@ static void load(struct bpf_object *object, struct bpf_program *program, const s
 		     "needs CAP_BPF and, depending on its type, CAP_NET_ADMIN or CAP_PERFMON; "
 		     "before Linux 5.11 also enough memory to lock: ulimit -l");
 	std::string warning = last_warning();
+	if (err == -ESRCH && !kernel_has_btf())
+		fail(what, "it needs the kernel's BTF (CONFIG_DEBUG_INFO_BTF), which this kernel "
+			   "does not have");
 	char reason[128];
 	libbpf_strerror(err == -enotsupp ? -EOPNOTSUPP : err, reason, sizeof(reason));
 	fail(what, reason + (warning.empty() ? "" : " (" + warning + ")"));

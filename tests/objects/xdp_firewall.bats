@@ -103,6 +103,46 @@ counter_of() {
 	[ "$(field prog "$FW/more" bytes_xlated)" -gt "$all" ]
 }
 
+# with MAP VERDICT PACKET: while the trie fw_MAP has an entry of zeros, the packet gets this
+# verdict.
+with() {
+	local sizes=([4]=12 [6]=20) key value
+	case $1 in
+	rule4) sizes[4]=20 ;;
+	rule6) sizes[6]=28 ;;
+	icmp?) sizes=([4]=12 [6]=12) ;;
+	esac
+	read -ra key < <(head -c "${sizes[${1: -1}]}" /dev/zero | od -An -v -w99 -tu1)
+	[[ $1 != icmp4 ]] || key[0]=8 key[4]=8
+	[[ $1 != icmp6 ]] || key[0]=8 key[4]=128
+	read -ra value < <(head -c "$(field map "$FW/fw_$1" bytes_value)" /dev/zero | od -An -v -w99 -tu1)
+	bpftool map update pinned "$FW/fw_$1" key "${key[@]}" value "${value[@]}"
+	verdicts <<<"$2 | fw_$1 has an entry | $3"
+	bpftool map delete pinned "$FW/fw_$1" key "${key[@]}"
+}
+
+@test "what bpftool writes into an empty trie, and deletes there, counts for the next packet" {
+	requires root
+	firewall
+	with block4 DROP 'ip4()/tcp()'
+	with block6 DROP 'ip6()/tcp()'
+	with icmp4 DROP 'ip4()/ICMP()'
+	with icmp6 DROP 'ip6()/ICMPv6EchoRequest()'
+	with rule4 DROP 'ip4()/tcp()'
+	with rule6 DROP 'ip6()/tcp()'
+	fw ban add 192.0.2.1 2001:db8::1
+	with allow4 PASS 'ip4(src="192.0.2.1")/tcp()'
+	with allow6 PASS 'ip6(src="2001:db8::1")/tcp()'
+	verdicts <<-'EOF'
+		DROP | IPv4, banned   | ip4(src="192.0.2.1")/tcp()
+		DROP | IPv6, banned   | ip6(src="2001:db8::1")/tcp()
+		PASS | IPv4           | ip4(src="192.0.2.9")/tcp()
+		PASS | IPv6           | ip6(src="2001:db8::9")/tcp()
+		PASS | ICMP           | ip4(src="192.0.2.9")/ICMP()
+		PASS | ICMPv6         | ip6(src="2001:db8::9")/ICMPv6EchoRequest()
+	EOF
+}
+
 @test "a rule on a TCP port: each packet of xdp_drop's table, on which tshark agrees, gets its verdict" {
 	requires root
 	firewall

@@ -876,6 +876,16 @@ last_lines() {
 	pins_are "$BPFFS"
 }
 
+@test "a program that needs the kernel's BTF, where there is none" {
+	local object=$HOOKSET_BUILD/xdp_firewall.bpf.o
+	requires root
+	# shellcheck disable=SC2016 # the other shell expands it
+	run -1 --separate-stderr unshare --mount sh -c \
+		'mount -t tmpfs none /sys/kernel/btf && exec prog-load "$1" "$2"' sh "$object" "$BPFFS/pin"
+	[ "$stderr" = "prog-load: load program 'xdp_firewall' of '$object': it needs the kernel's BTF (CONFIG_DEBUG_INFO_BTF), which this kernel does not have" ]
+	pins_are "$BPFFS"
+}
+
 @test "a map that the kernel refuses is named" {
 	requires root
 	object bad_map refused -DBAD_MAP
