@@ -14,6 +14,7 @@
 
 #include "lib/cli.h"
 #include "lib/lines.h"
+#include "lib/netns.h"
 #include "lib/object.h"
 #include "map-edit/change.h"
 #include "map-edit/entries.h"
@@ -57,6 +58,8 @@ static void usage()
 	      "                            kernel, which needs CAP_SYS_ADMIN)\n"
 	      "      --per-cpu             show, get: print the value of each CPU, not only the\n"
 	      "                            sum\n"
+	      "  -n, --netns=NETNS         of a devmap: devices of this network namespace:\n"
+	      "                            NAME, PID, PATH (default: its own)\n"
 	      "      --dry-run             load, sync: print the changes, and do not make them\n"
 	      "      --allow-empty         load, sync: take a FILE without an entry\n"
 	      "      --max-shrink=PERCENT  sync: fail if it has so much fewer entries than MAP\n"
@@ -128,6 +131,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"value", required_argument, nullptr, OptValue},
 		{"btf", required_argument, nullptr, OptBtf},
 		{"per-cpu", no_argument, nullptr, OptPerCpu},
+		{"netns", required_argument, nullptr, 'n'},
 		{"dry-run", no_argument, nullptr, OptDryRun},
 		{"allow-empty", no_argument, nullptr, OptAllowEmpty},
 		{"max-shrink", required_argument, nullptr, OptMaxShrink},
@@ -140,7 +144,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jpvhV", options, nullptr)) != -1) {
+	while ((c = getopt_long(argc, argv, "n:jpvhV", options, nullptr)) != -1) {
 		switch (c) {
 		case OptKey:
 			o.types.key = require_nonempty(optarg, "--key");
@@ -187,7 +191,7 @@ static void get(const OpenMap &map, const std::string &arg, const Format &format
 	std::vector<unsigned char> key = parse_key(map, arg);
 	std::vector<unsigned char> values(map.values.bytes());
 
-	if (bpf_map_lookup_elem(map.fd.get(), key.data(), values.data())) {
+	if (!look_up(map, key.data(), values.data())) {
 		if (errno == ENOENT)
 			fail(what, "it is not there");
 		fail(errno, what, why_no_lookup(map, errno));
@@ -213,12 +217,17 @@ static void add(const OpenMap &map, const std::vector<std::string> &args)
 static void del_one(const OpenMap &map, const KeyRange &key, const std::string &arg,
 		    const std::string &what)
 {
+	std::vector<unsigned char> values(map.values.bytes());
+
+	if (deletes_nothing(map.info.type) && !look_up(map, key.first.data(), values.data()) &&
+	    errno == ENOENT)
+		fail(what, quote(arg) + " is not there");
 	if (bpf_map_delete_elem(map.fd.get(), key.first.data()) == 0)
 		return;
 	// For an empty slot, a sockmap returns EINVAL, all others ENOENT.
 	if (errno == ENOENT || (errno == EINVAL && holds_sockets(map.info.type)))
 		fail(what, quote(arg) + " is not there");
-	fail(errno, what, why_not(errno));
+	fail(errno, what, why_not(map, errno));
 }
 
 // Mark the entries whose key is in the range. Returns false if there are none.
@@ -322,7 +331,11 @@ static int map_edit(int argc, char **argv)
 	if (o.per_cpu && !is_per_cpu(map.info.type))
 		fail("open map " + quote(o.map), "its type is " + map_type_name(map.info.type) +
 							 ", which has one value for all CPUs");
+	if (!o.common.netns.empty() && !holds_devices(map.info.type))
+		fail("open map " + quote(o.map), "its type is " + map_type_name(map.info.type) +
+							 ", and --netns is for a devmap");
 	find_types(map, o.types, purpose);
+	enter_netns(o.common.netns);
 	if (map.has_variables)
 		edit_variables(map, o, format);
 	else if (o.verb == "show")

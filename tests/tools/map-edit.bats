@@ -428,11 +428,7 @@ id_of() {
 		ringbuf 0 0 4096
 		queue 0 4 4
 		stack 0 4 4
-		prog_array 4 4 4
 		perf_event_array 4 4 4
-		devmap 4 4 4
-		cpumap 4 4 1
-		reuseport_sockarray 4 8 4
 	END
 }
 

@@ -163,6 +163,7 @@ void Printer::add_value(const Type &type, __u32 offset)
 	switch (type.kind) {
 	case Kind::Unsigned:
 	case Kind::Be:
+	case Kind::Ifindex:
 		add_integer(type, Op::Integer, offset);
 		return;
 	case Kind::Signed:

@@ -502,6 +502,29 @@ static Type scalar_type(std::string_view name)
 			 "in6_addr, mac, cidr4, cidr6, bool, char[N], hex[N]");
 }
 
+Type ifindex_type()
+{
+	Type type;
+
+	type.kind = Kind::Ifindex;
+	type.size = 4;
+	return type;
+}
+
+Type struct_of(std::vector<Type::Member> members)
+{
+	Type type;
+
+	type.kind = Kind::Struct;
+	type.count = members.size();
+	for (Type::Member &m : members) {
+		m.offset = type.size;
+		type.size += m.type.size;
+	}
+	type.members = std::move(members);
+	return type;
+}
+
 Type bytes_of(__u32 size)
 {
 	Type type;

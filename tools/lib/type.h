@@ -31,6 +31,7 @@ struct Type {
 		Mac,
 		Text,
 		Hex,
+		Ifindex,
 		Enum,
 		Struct,
 		Union,
@@ -112,6 +113,12 @@ __u32 find_section(const struct btf *btf, const std::string &map, __u32 size);
 
 // Is it a section of variables? As a type it is a struct of these.
 bool is_section(const struct btf *btf, __u32 id);
+
+// The number of a network interface, in 4 bytes.
+Type ifindex_type();
+
+// A struct of fields that follow each other.
+Type struct_of(std::vector<Type::Member> members);
 
 // So many bytes, hex[N].
 Type bytes_of(__u32 size);

@@ -9,6 +9,7 @@
 //   char[]            "GET /": text with the escapes \" \\ \n \r \t \xNN, without the zeros at
 //                     its end. Without white space and = # { } [ ] " \ it needs no quotes
 //   enum              tcp: the name, or the number of a value without one
+//   an ifindex        5, read as the interface's name as well: eth0
 //   bool              true, false, or the number of any other value
 //   other integers    7777: a number in host byte order; pointers too
 //   a bitfield        as any other integer, bool or enum

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+#include <net/if.h>
+
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -7,6 +10,7 @@
 
 #include "address.h"
 #include "cli.h"
+#include "interface.h"
 #include "lpm.h"
 #include "value.h"
 
@@ -45,6 +49,32 @@ static __u64 parse_signed(std::string_view &text, const Type &type)
 	if (above)
 		throw ValueError(quote_number(text) + " is above " + std::to_string(max));
 	throw ValueError(quote_number(text) + " is not a number");
+}
+
+// An interface of the network namespace of this process, by its name or number.
+static void parse_ifindex(const Type &type, std::string_view &text, Out out)
+{
+	std::string_view found = word(text);
+	std::string_view rest = found;
+
+	if (found.empty())
+		throw ValueError(quote_word(text) + " is no device");
+	if (is_digits(found) || found.starts_with("0x")) {
+		__u64 index = parse_unsigned(rest, type);
+		std::array<char, IF_NAMESIZE> name;
+
+		if (!if_indextoname(index, name.data()))
+			throw ValueError("no device in this network namespace has the ifindex " +
+					 std::to_string(index));
+		store(type, index, out);
+	} else {
+		try {
+			store(type, find_interface(std::string(found)).index, out);
+		} catch (const std::runtime_error &e) {
+			throw ValueError(e.what());
+		}
+	}
+	text.remove_prefix(found.size());
 }
 
 static void parse_bool(const Type &type, std::string_view &text, Out out)
@@ -430,6 +460,9 @@ static void parse_value(const Type &type, std::string_view &text, Out out, Missi
 		return;
 	case Kind::Signed:
 		store(type, parse_signed(text, type), out);
+		return;
+	case Kind::Ifindex:
+		parse_ifindex(type, text, out);
 		return;
 	case Kind::Bool:
 		parse_bool(type, text, out);

@@ -4,19 +4,47 @@
 #include <bpf/bpf.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "../lib/cli.h"
+#include "../lib/fd.h"
 #include "../lib/lines.h"
+#include "../lib/object.h"
 #include "progress.h"
+
+// Programs by their ids, each opened once.
+using Programs = std::vector<std::pair<__u32, Fd>>;
 
 // What one system call gets.
 struct Batch {
 	std::vector<unsigned char> keys;
 	std::vector<unsigned char> values; // none: the keys are to be deleted
+	Programs programs;		   // in the values
 	__u32 count = 0;
 };
+
+// What is read of a devmap or cpumap has the id of a program, what is written its fd, which is kept
+// in `programs` until then.
+static void make_writable(const OpenMap &map, unsigned char *value, Programs &programs)
+{
+	unsigned char *at = value + sizeof(__u32);
+	__u32 id = 0;
+
+	if (!redirects(map.info.type) || map.value.kind != Type::Kind::Struct)
+		return;
+	memcpy(&id, at, sizeof(id));
+	if (!id)
+		return; // there is none, and 0 is no program's fd
+	auto found = std::find_if(programs.begin(), programs.end(),
+				  [id](const auto &program) { return program.first == id; });
+	if (found == programs.end())
+		found = programs.emplace(found, id, open_by_id(ObjectKind::Prog, id));
+	int fd = found->second.get();
+	memcpy(at, &fd, sizeof(fd));
+}
 
 Change difference(const OpenMap &map, const Entries &now, const Entries &wanted, bool exactly)
 {
@@ -100,6 +128,7 @@ static Batch updates(const OpenMap &map, const Entries &wanted, const Change &ch
 
 			batch.keys.insert(batch.keys.end(), key, key + map.key.size);
 			memcpy(value, wanted.value(i), map.value.size);
+			make_writable(map, value, batch.programs);
 			value += value_size;
 		}
 	}
@@ -161,6 +190,19 @@ static __u32 run_batch(const OpenMap &map, const Batch &batch)
 	return at;
 }
 
+static bool restore(const OpenMap &map, const unsigned char *key, const unsigned char *value)
+{
+	std::vector<unsigned char> copy(value, value + map.values.bytes());
+	Programs programs;
+
+	try {
+		make_writable(map, copy.data(), programs);
+	} catch (const std::runtime_error &) {
+		return false; // the program is gone
+	}
+	return !bpf_map_update_elem(map.fd.get(), key, copy.data(), BPF_ANY);
+}
+
 // Give the first `done` keys of the batch their old values back. Returns false where that fails.
 static bool undo(const OpenMap &map, const Entries &now, const Batch &batch, __u32 done)
 {
@@ -175,13 +217,21 @@ static bool undo(const OpenMap &map, const Entries &now, const Batch &batch, __u
 		if (at == Entries::none)
 			undone &= !bpf_map_delete_elem(map.fd.get(), key) || errno == ENOENT;
 		else
-			undone &= !bpf_map_update_elem(map.fd.get(), key, now.value(at), BPF_ANY);
+			undone &= restore(map, key, now.value(at));
 	}
 	return undone;
 }
 
-const char *why_not(int err)
+const char *why_not(const OpenMap &map, int err)
 {
+	if (holds_devices(map.info.type) && err == EINVAL)
+		return "the device is gone, or its program is not of type xdp/devmap";
+	if (map.info.type == BPF_MAP_TYPE_CPUMAP && err == ENODEV)
+		return "the machine has no such CPU";
+	if (map.info.type == BPF_MAP_TYPE_CPUMAP && err == EOVERFLOW)
+		return "qsize is above 16384";
+	if (map.info.type == BPF_MAP_TYPE_CPUMAP && (err == EINVAL || err == ENOMEM))
+		return "perhaps the program is not of type xdp/cpumap"; // the kernel has one errno
 	switch (err) {
 	case E2BIG:
 	case ENOSPC:
@@ -209,5 +259,5 @@ void apply(const OpenMap &map, const Entries &now, const Entries &wanted, const 
 	int err = errno;
 	bool undone = undo(map, now, update, updated);
 	undone &= undo(map, now, remove, removed);
-	fail(err, what + (undone ? "" : " (not all changes could be undone)"), why_not(err));
+	fail(err, what + (undone ? "" : " (not all changes could be undone)"), why_not(map, err));
 }

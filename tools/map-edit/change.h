@@ -37,5 +37,5 @@ void check_room(const OpenMap &map, const Entries &now, const Entries &wanted, C
 void apply(const OpenMap &map, const Entries &now, const Entries &wanted, const Change &change,
 	   const std::string &what);
 
-// Why a change may have failed with this errno, or "".
-const char *why_not(int err);
+// Why a change of the map may have failed with this errno, or "".
+const char *why_not(const OpenMap &map, int err);

@@ -10,6 +10,7 @@
 #include "../lib/cli.h"
 #include "../lib/lpm.h"
 #include "progress.h"
+#include "xskmap.h"
 
 constexpr size_t compact_entries = size_t{4} << 20; // that are added before duplicates are removed
 constexpr size_t read_bytes = size_t{4} << 20;	    // of entries that one system call reads
@@ -140,6 +141,13 @@ static void check_end(const OpenMap &map, size_t reads)
 		fail("read map " + quote(map.path), "it changes faster than it can be read");
 }
 
+bool look_up(const OpenMap &map, const unsigned char *key, unsigned char *values)
+{
+	if (map.info.type == BPF_MAP_TYPE_XSKMAP)
+		return look_up_xsk(map, key, values);
+	return !bpf_map_lookup_elem(map.fd.get(), key, values);
+}
+
 const char *why_no_lookup(const OpenMap &map, int err)
 {
 	return err == ENOSPC && holds_sockets(map.info.type)
@@ -159,7 +167,7 @@ static void read_one_by_one(const OpenMap &map, Entries &entries, Progress &prog
 	while (bpf_map_get_next_key(map.fd.get(), previous, next.data()) == 0) {
 		key = next;
 		previous = key.data();
-		if (bpf_map_lookup_elem(map.fd.get(), key.data(), values.data()) == 0)
+		if (look_up(map, key.data(), values.data()))
 			add_read(map, entries, next.data(), values.data());
 		else if (errno != ENOENT) // it went away meanwhile, or the slot is empty
 			fail(errno, what, why_no_lookup(map, errno));
@@ -221,7 +229,8 @@ Entries read_map(const OpenMap &map)
 	Entries entries(map, map.values.bytes());
 	Progress progress;
 
-	if (holds_objects(map.info.type) || !read_in_batches(map, entries, progress))
+	if (holds_objects(map.info.type) || redirects(map.info.type) ||
+	    !read_in_batches(map, entries, progress))
 		read_one_by_one(map, entries, progress);
 	entries.sort_unique();
 	return entries;

@@ -59,5 +59,8 @@ private:
 // All entries of the map, sorted, with the values of all CPUs. Prints its progress.
 Entries read_map(const OpenMap &map);
 
+// Look up an entry, with the values of all CPUs. Returns false where errno says why.
+bool look_up(const OpenMap &map, const unsigned char *key, unsigned char *values);
+
 // Why a look-up in the map may have failed with this errno, or "".
 const char *why_no_lookup(const OpenMap &map, int err);

@@ -21,7 +21,23 @@ bool is_array(__u32 type)
 
 bool has_index(__u32 type)
 {
-	return is_array(type) || type == BPF_MAP_TYPE_SOCKMAP || type == BPF_MAP_TYPE_ARRAY_OF_MAPS;
+	switch (type) {
+	case BPF_MAP_TYPE_SOCKMAP:
+	case BPF_MAP_TYPE_REUSEPORT_SOCKARRAY:
+	case BPF_MAP_TYPE_XSKMAP:
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
+	case BPF_MAP_TYPE_PROG_ARRAY:
+	case BPF_MAP_TYPE_DEVMAP:
+	case BPF_MAP_TYPE_CPUMAP:
+		return true;
+	}
+	return is_array(type);
+}
+
+// The kernel lets its keys be a __u32 alone.
+static bool has_u32_keys(__u32 type)
+{
+	return has_index(type) || type == BPF_MAP_TYPE_DEVMAP_HASH;
 }
 
 bool is_lru(__u32 type)
@@ -31,13 +47,31 @@ bool is_lru(__u32 type)
 
 bool holds_sockets(__u32 type)
 {
-	return type == BPF_MAP_TYPE_SOCKMAP || type == BPF_MAP_TYPE_SOCKHASH;
+	return type == BPF_MAP_TYPE_SOCKMAP || type == BPF_MAP_TYPE_SOCKHASH ||
+	       type == BPF_MAP_TYPE_REUSEPORT_SOCKARRAY;
 }
 
 bool holds_objects(__u32 type)
 {
-	return holds_sockets(type) || type == BPF_MAP_TYPE_ARRAY_OF_MAPS ||
-	       type == BPF_MAP_TYPE_HASH_OF_MAPS;
+	return holds_sockets(type) || type == BPF_MAP_TYPE_XSKMAP ||
+	       type == BPF_MAP_TYPE_ARRAY_OF_MAPS || type == BPF_MAP_TYPE_HASH_OF_MAPS ||
+	       type == BPF_MAP_TYPE_PROG_ARRAY;
+}
+
+bool holds_devices(__u32 type)
+{
+	return type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_DEVMAP_HASH;
+}
+
+bool redirects(__u32 type)
+{
+	return holds_devices(type) || type == BPF_MAP_TYPE_CPUMAP;
+}
+
+bool deletes_nothing(__u32 type)
+{
+	return type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_CPUMAP ||
+	       type == BPF_MAP_TYPE_XSKMAP;
 }
 
 static bool is_supported(__u32 type)
@@ -52,7 +86,7 @@ static bool is_supported(__u32 type)
 	case BPF_MAP_TYPE_LPM_TRIE:
 		return true;
 	}
-	return holds_objects(type);
+	return holds_objects(type) || redirects(type);
 }
 
 // ---- opening
@@ -75,8 +109,12 @@ static std::string why_refused(__u32 type, Purpose purpose)
 
 	if (!is_supported(type))
 		return ", which map-edit cannot show or change";
-	if (writes_values && holds_sockets(type))
+	if (writes_values && (type == BPF_MAP_TYPE_SOCKMAP || type == BPF_MAP_TYPE_SOCKHASH))
 		return ": sockmap-update adds a socket to it";
+	if (writes_values && (holds_sockets(type) || type == BPF_MAP_TYPE_XSKMAP))
+		return ": the program that has a socket adds it";
+	if (writes_values && type == BPF_MAP_TYPE_PROG_ARRAY)
+		return ": 'bpftool map update' adds a program to it";
 	if (writes_values && holds_objects(type))
 		return ": 'bpftool map update' adds a map to it";
 	if (purpose == Purpose::Delete && is_array(type))
@@ -223,7 +261,7 @@ static Type find_type(const OpenMap &map, const TypeHints &hints, const MapBtf &
 		type = named_type(name);
 	else if (id)
 		type = read_type(btf.btf.get(), id);
-	else if (is_key && has_index(map.info.type))
+	else if (is_key && has_u32_keys(map.info.type))
 		type = named_type("u32"); // by the kernel's definition
 	else
 		fail(what, btf.reason + ": give " + (hints.btf.empty() ? "--btf OBJ, or " : "") +
@@ -234,15 +272,32 @@ static Type find_type(const OpenMap &map, const TypeHints &hints, const MapBtf &
 	return type;
 }
 
+// struct bpf_devmap_val or bpf_cpumap_val of linux/bpf.h; its first field alone, where the map was
+// made so.
+static Type redirect_type(const OpenMap &map)
+{
+	Type number = named_type("u32");
+	Type target = holds_devices(map.info.type) ? ifindex_type() : number;
+	const char *name = holds_devices(map.info.type) ? "ifindex" : "qsize";
+
+	if (map.info.value_size == target.size)
+		return target;
+	Type type = struct_of({{name, 0, target}, {"prog_id", 0, number}});
+	if (map.info.value_size != type.size)
+		fail("find the type of the values of map " + quote(map.path),
+		     "they have " + in_bytes(map.info.value_size) + ", not 4 or 8");
+	return type;
+}
+
 void find_types(OpenMap &map, const TypeHints &hints, Purpose purpose)
 {
 	__u32 type = map.info.type;
-	bool seeks_value =
-		purpose != Purpose::Delete && !holds_objects(type) && hints.value.empty();
-	bool seeks_key = hints.key.empty() && !has_index(type);
+	bool knows_value = holds_objects(type) || redirects(type);
+	bool seeks_value = purpose != Purpose::Delete && !knows_value && hints.value.empty();
+	bool seeks_key = hints.key.empty() && !has_u32_keys(type);
 	MapBtf btf;
 
-	if (purpose != Purpose::Delete && holds_objects(type) && !hints.value.empty())
+	if (purpose != Purpose::Delete && knows_value && !hints.value.empty())
 		throw UsageError("--value does not go with the map type " + map_type_name(type));
 	if (!hints.btf.empty() && (seeks_value || hints.key.empty()))
 		btf = btf_of_object(map, hints.btf);
@@ -254,7 +309,9 @@ void find_types(OpenMap &map, const TypeHints &hints, Purpose purpose)
 	map.has_variables = may_be_section(map) && hints.value.empty() && btf.btf &&
 			    is_section(btf.btf.get(), btf.types.value);
 	map.key = find_type(map, hints, btf, true);
-	if (holds_objects(type))
+	if (redirects(type))
+		map.value = redirect_type(map);
+	else if (holds_objects(type))
 		map.value.size = purpose == Purpose::Delete ? 0 : map.info.value_size;
 	else if (purpose != Purpose::Delete)
 		map.value = find_type(map, hints, btf, false);

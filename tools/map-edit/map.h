@@ -50,5 +50,13 @@ bool is_lru(__u32 map_type);
 
 bool holds_sockets(__u32 map_type);
 
-// Its values, as they are read, are not what could be written: cookies of sockets, ids of maps.
+// Its values, as they are read, are not what could be written: cookies and queues of sockets, ids
+// of maps and programs.
 bool holds_objects(__u32 map_type);
+
+// Programs redirect packets to its entries, devices or CPUs.
+bool holds_devices(__u32 map_type);
+bool redirects(__u32 map_type);
+
+// To delete an entry that is not there is no error to the kernel.
+bool deletes_nothing(__u32 map_type);

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "print.h"
 
+#include <net/if.h>
+
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstring>
 #include <numeric>
@@ -36,6 +39,14 @@ static std::string cookie_text(const unsigned char *value)
 	return text;
 }
 
+// The text as messages have it, without the quotes: a name may have any byte.
+static std::string unquoted(const std::string &text)
+{
+	std::string quoted = quote(text);
+
+	return quoted.substr(1, quoted.size() - 2);
+}
+
 // Writes the parts of an entry. `values` are the values of all CPUs.
 class EntryPrinter
 {
@@ -59,13 +70,33 @@ public:
 			out += json_ ? '"' + cookie_text(values) + '"' : cookie_text(values);
 	}
 
+	// The name that a device has in this network namespace, or "".
+	std::string device(const unsigned char *value) const
+	{
+		std::array<char, IF_NAMESIZE> name;
+		unsigned ifindex = 0;
+
+		if (!holds_devices(map_.info.type))
+			return {};
+		memcpy(&ifindex, value, sizeof(ifindex));
+		return if_indextoname(ifindex, name.data()) ? name.data() : "";
+	}
+
+	// What is known beside the value, as a comment: load and sync can read the line.
+	void comment(const unsigned char *values, bool per_cpu, std::string &out) const
+	{
+		if (per_cpu)
+			per_cpu_values(values, out);
+		if (std::string name = device(values); !name.empty())
+			out += " # " + unquoted(name);
+	}
+
 	// A value that is not per CPU.
 	void one_value(const unsigned char *value, std::string &out) const
 	{
 		value_.append({value, map_.value.size}, out);
 	}
 
-	// The value of each CPU, as a comment: load and sync can read the line.
 	void per_cpu_values(const unsigned char *values, std::string &out) const
 	{
 		for (int cpu = 0; cpu < map_.values.count; cpu++) {
@@ -81,6 +112,8 @@ public:
 		this->key(key, out);
 		out += R"(,"value":)";
 		value(values, out);
+		if (std::string name = device(values); !name.empty())
+			out += R"(,"ifname":)" + json_string(name);
 		for (int cpu = 0; per_cpu && cpu < map_.values.count; cpu++) {
 			out += cpu ? "," : R"(,"values":[)";
 			out += R"({"cpu":)" + std::to_string(cpu) + R"(,"value":)";
@@ -122,8 +155,7 @@ void print_entry(const OpenMap &map, const unsigned char *key, const unsigned ch
 			out = indent_json(out);
 	} else {
 		printer.value(values, out);
-		if (format.per_cpu)
-			printer.per_cpu_values(values, out);
+		printer.comment(values, format.per_cpu, out);
 	}
 	out += '\n';
 	write_out(out, 0);
@@ -141,8 +173,7 @@ static void print_text(const OpenMap &map, const Entries &entries, const std::ve
 		printer.key(entries.key(i), out);
 		out += '=';
 		printer.value(entries.value(i), out);
-		if (per_cpu)
-			printer.per_cpu_values(entries.value(i), out);
+		printer.comment(entries.value(i), per_cpu, out);
 		out += '\n';
 		write_out(out);
 	}

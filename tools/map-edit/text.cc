@@ -180,8 +180,13 @@ public:
 	void parse(std::string_view text, bool in_file)
 	{
 		parse_range(map_, text, range_);
+		skip_blanks(text);
+		// Of a device or a CPU's queue nothing can be assumed.
+		if (redirects(map_.info.type) && !text.starts_with('='))
+			throw ValueError("its value is missing: write KEY=VALUE");
 		parse_assignment(map_.value, text, in_file, value_);
 		check_effect();
+		check_target();
 		if (range_.is_single())
 			entries_.add(range_.first.data(), value_.data());
 		else
@@ -206,6 +211,19 @@ private:
 			why = why_unmatched_(range_.first.data(), value_.data());
 		if (why)
 			throw ValueError(std::string("it would have no effect: ") + why);
+	}
+
+	// A zero would delete the entry, or be refused.
+	void check_target() const
+	{
+		__u32 target;
+
+		if (!redirects(map_.info.type))
+			return;
+		memcpy(&target, value_.data(), sizeof(target));
+		if (!target)
+			throw ValueError(holds_devices(map_.info.type) ? "no device has ifindex 0"
+								       : "qsize is 0");
 	}
 
 	void expand()

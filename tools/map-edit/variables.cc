@@ -165,7 +165,8 @@ public:
 	      at_(mmap(nullptr, size_, PROT_READ | PROT_WRITE, MAP_SHARED, map.fd.get(), 0))
 	{
 		if (at_ == MAP_FAILED)
-			fail(errno, "map the memory of map " + quote(map.path), why_not(errno));
+			fail(errno, "map the memory of map " + quote(map.path),
+			     why_not(map, errno));
 	}
 	Mapping(const Mapping &) = delete;
 	Mapping &operator=(const Mapping &) = delete;
@@ -215,7 +216,7 @@ static void apply(const OpenMap &map, const std::vector<Setting> &settings, cons
 	// What a program may only read, the kernel lets nobody write by memory.
 	if (!(map.info.map_flags & BPF_F_MMAPABLE) || map.info.map_flags & BPF_F_RDONLY_PROG) {
 		if (bpf_map_update_elem(map.fd.get(), &zero, section.data(), BPF_ANY))
-			fail(errno, what, why_not(errno));
+			fail(errno, what, why_not(map, errno));
 		return;
 	}
 	Mapping mapping(map);
