@@ -14,6 +14,7 @@
 
 #include "lib/cli.h"
 #include "lib/lines.h"
+#include "lib/lock.h"
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "map-edit/change.h"
@@ -23,12 +24,15 @@
 #include "map-edit/text.h"
 #include "map-edit/variables.h"
 
+constexpr size_t looked_at_twice = 65536; // entries: what is more takes seconds to read
+
 struct Options {
 	CommonOptions common;
 	bool per_cpu = false;
 	bool dry_run = false;
 	bool allow_empty = false;
 	std::optional<unsigned> max_shrink; // per cent; sync
+	std::optional<unsigned> wait;	    // seconds
 	TypeHints types;
 	std::string map;
 	std::string verb;
@@ -63,6 +67,8 @@ static void usage()
 	      "      --dry-run             load, sync: print the changes, and do not make them\n"
 	      "      --allow-empty         load, sync: take a FILE without an entry\n"
 	      "      --max-shrink=PERCENT  sync: fail if it has so much fewer entries than MAP\n"
+	      "      --wait=SECONDS        wait so long while others have the directory of\n"
+	      "                            MAP locked (default: 30)\n"
 	      "  -j, --json                print JSON\n"
 	      "  -p, --pretty              print JSON, indented\n"
 	      "  -v, --verbose             print libbpf's log\n"
@@ -104,7 +110,7 @@ static void parse_positional(int argc, char **argv, Options &o)
 }
 
 // Without a short form.
-enum { OptKey = 256, OptValue, OptBtf, OptPerCpu, OptDryRun, OptAllowEmpty, OptMaxShrink };
+enum { OptKey = 256, OptValue, OptBtf, OptPerCpu, OptDryRun, OptAllowEmpty, OptMaxShrink, OptWait };
 
 static void check_options(const Options &o)
 {
@@ -119,6 +125,8 @@ static void check_options(const Options &o)
 		throw UsageError("--allow-empty goes with load and sync");
 	if (o.max_shrink && o.verb != "sync")
 		throw UsageError("--max-shrink goes with sync");
+	if (o.wait && (shows || o.dry_run))
+		throw UsageError("--wait goes with add, del, load and sync, without --dry-run");
 	if (o.common.json && !shows && !lists)
 		throw UsageError("--json and --pretty go with show, get, load and sync");
 }
@@ -135,6 +143,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"dry-run", no_argument, nullptr, OptDryRun},
 		{"allow-empty", no_argument, nullptr, OptAllowEmpty},
 		{"max-shrink", required_argument, nullptr, OptMaxShrink},
+		{"wait", required_argument, nullptr, OptWait},
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
 		{"verbose", no_argument, nullptr, 'v'},
@@ -166,6 +175,9 @@ static bool parse(int argc, char **argv, Options &o)
 			break;
 		case OptMaxShrink:
 			o.max_shrink = parse_number(optarg, "--max-shrink", 0, 100);
+			break;
+		case OptWait:
+			o.wait = parse_number(optarg, "--wait", 0, longest_wait);
 			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
@@ -199,15 +211,17 @@ static void get(const OpenMap &map, const std::string &arg, const Format &format
 	print_entry(map, key.data(), values.data(), format);
 }
 
-static void add(const OpenMap &map, const std::vector<std::string> &args)
+static void add(const OpenMap &map, const std::vector<std::string> &args, const DirectoryLock &lock)
 {
 	std::string what = "add to map " + quote(map.path);
 	Entries wanted = parse_entries(map, args);
 	Entries now(map, map.values.bytes());
 
 	// One entry is added or not: nothing else has to be read, nor undone.
-	if (wanted.size() > 1)
+	if (wanted.size() > 1) {
+		lock_map(map, lock);
 		now = read_map(map);
+	}
 	Change change = difference(map, now, wanted, false);
 	if (wanted.size() > 1)
 		check_room(map, now, wanted, change, what);
@@ -253,7 +267,7 @@ static bool mark(const OpenMap &map, const Entries &entries, const KeyRange &ran
 	return found;
 }
 
-static void del(const OpenMap &map, const std::vector<std::string> &args)
+static void del(const OpenMap &map, const std::vector<std::string> &args, const DirectoryLock &lock)
 {
 	std::string what = "delete from map " + quote(map.path);
 	std::vector<KeyRange> ranges = parse_ranges(map, args);
@@ -263,6 +277,7 @@ static void del(const OpenMap &map, const std::vector<std::string> &args)
 		del_one(map, ranges[0], args[0], what);
 		return;
 	}
+	lock_map(map, lock);
 	Entries now = read_map(map);
 	std::vector<bool> marks(now.size());
 	for (size_t i = 0; i < ranges.size(); i++)
@@ -274,36 +289,57 @@ static void del(const OpenMap &map, const std::vector<std::string> &args)
 	apply(map, now, Entries(map, 0), change, what);
 }
 
+// Programs, and bpftool, change the map without a lock. If they have added or removed keys since
+// `now` was read, read it again.
+static bool has_changed(const OpenMap &map, Entries &now)
+{
+	Entries again = read_map(map);
+	bool changed = !again.has_same_keys(now);
+
+	now = std::move(again);
+	return changed;
+}
+
 // load: the map has the file's entries as well. sync: it has no others.
-static void load(const OpenMap &map, const Options &o, bool sync, const Format &format)
+static void load(const OpenMap &map, const Options &o, bool sync, const DirectoryLock &lock,
+		 const Format &format)
 {
 	const std::string &path = o.args[0];
 	std::string what = (sync ? "sync " : "load ") + input_name(path);
 	Entries wanted = parse_list(map, path, o.allow_empty, what);
-	Entries now = read_map(map);
 
 	what += (sync ? " with map " : " into map ") + quote(map.path);
+	if (!o.dry_run)
+		lock_map(map, lock);
+	Entries now = read_map(map);
 	if (o.max_shrink)
 		check_shrink(map, now, wanted, *o.max_shrink, what);
 	if (sync && is_array(map.info.type))
 		want_zeros(map, now, wanted);
 	Change change = difference(map, now, wanted, sync);
+	// Where a program changes it all the time, there is no last look.
+	for (int looks = 0; sync && !o.dry_run && !change.empty() && looks < 3; looks++) {
+		if (now.size() > looked_at_twice || !has_changed(map, now))
+			break;
+		change = difference(map, now, wanted, sync);
+	}
 	check_room(map, now, wanted, change, what);
 	if (!o.dry_run)
 		apply(map, now, wanted, change, what);
 	print_change(map, now, wanted, change, {.entries = o.dry_run, .removed = sync}, format);
 }
 
-static void edit_variables(const OpenMap &map, const Options &o, const Format &format)
+static void edit_variables(const OpenMap &map, const Options &o, const DirectoryLock &lock,
+			   const Format &format)
 {
 	if (o.verb == "show")
 		show_variables(map, format);
 	else if (o.verb == "get")
 		get_variable(map, o.args[0], format);
 	else if (o.verb == "add")
-		set_variables(map, o.args);
+		set_variables(map, o.args, lock);
 	else if (o.verb == "load")
-		load_variables(map, o.args[0], o.dry_run, format);
+		load_variables(map, o.args[0], o.dry_run, lock, format);
 	else
 		fail("sync map " + quote(map.path),
 		     "it has variables, which cannot be removed: use load");
@@ -328,6 +364,9 @@ static int map_edit(int argc, char **argv)
 	Purpose purpose = purpose_of(o.verb, o.dry_run);
 	Format format = {o.common.json, o.common.pretty, o.per_cpu};
 	OpenMap map = open_map(o.map, purpose);
+	DirectoryLock lock;
+	if (purpose == Purpose::Change || purpose == Purpose::Delete)
+		lock = DirectoryLock(o.map, o.wait.value_or(default_wait));
 	if (o.per_cpu && !is_per_cpu(map.info.type))
 		fail("open map " + quote(o.map), "its type is " + map_type_name(map.info.type) +
 							 ", which has one value for all CPUs");
@@ -337,17 +376,17 @@ static int map_edit(int argc, char **argv)
 	find_types(map, o.types, purpose);
 	enter_netns(o.common.netns);
 	if (map.has_variables)
-		edit_variables(map, o, format);
+		edit_variables(map, o, lock, format);
 	else if (o.verb == "show")
 		show(map, format);
 	else if (o.verb == "get")
 		get(map, o.args[0], format);
 	else if (o.verb == "add")
-		add(map, o.args);
+		add(map, o.args, lock);
 	else if (o.verb == "del")
-		del(map, o.args);
+		del(map, o.args, lock);
 	else
-		load(map, o, o.verb == "sync", format);
+		load(map, o, o.verb == "sync", lock, format);
 	return 0;
 }
 

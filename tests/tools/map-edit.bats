@@ -1193,6 +1193,15 @@ nth() {
 	done
 }
 
+# one_by_one VERB KEY...: change $BPFFS/m without the lock, as others do; keys are $key, values u32.
+one_by_one() {
+	local verb=$1 each
+	shift
+	for each; do
+		map-edit --key "$key" --value u32 "$BPFFS/m" "$verb" "$each"
+	done
+}
+
 @test "map-edit: a change that fails half-way, since others fill the map, is undone" {
 	local type key size map before rc
 	requires root cmd:strace
@@ -1210,7 +1219,7 @@ nth() {
 		# It has read the map, and changed nothing yet.
 		start_stopped bpf $(($(nth BPF_MAP_UPDATE_BATCH) - 1)) \
 			map-edit --key $key --value u32 "$BPFFS/m" load "$BATS_TEST_TMPDIR/file"
-		map-edit --key $key --value u32 "$BPFFS/m" add 10.0.1.1 10.0.1.2 10.0.1.3
+		one_by_one add 10.0.1.1 10.0.1.2 10.0.1.3
 		before=$(dump m)
 		kill -CONT "$PID"
 		rc=0
@@ -1224,7 +1233,7 @@ nth() {
 }
 
 @test "map-edit: a sync of which one step fails undoes the other" {
-	local before call rc=0
+	local before call rc=0 key=u32
 	requires root cmd:strace
 	new_map m hash 4 4 8
 	set -- map-edit --key u32 --value u32 "$BPFFS/m" sync "$BATS_TEST_TMPDIR/file"
@@ -1258,7 +1267,7 @@ nth() {
 	[ "$(dump m)" = "$before" ]
 	# Others have taken the room meanwhile: that is said.
 	start_stopped bpf "$(nth BPF_MAP_DELETE_BATCH)" "$@"
-	map-edit --key u32 --value u32 "$BPFFS/m" add 21-23
+	one_by_one add 21 22 23
 	kill -CONT "$PID"
 	wait "$PID" || rc=$?
 	[ "$rc" -eq 1 ]
@@ -1268,13 +1277,16 @@ nth() {
 }
 
 @test "map-edit: what went away meanwhile need not be removed" {
+	local key=u32
 	requires root cmd:strace
-	new_map m hash 2 1 8
-	set -- --key u16 --value u8 "$BPFFS/m"
+	new_map m hash 4 4 8
+	set -- --key u32 --value u32 "$BPFFS/m"
 	map-edit "$@" add 1-5
-	calls map-edit "$@" sync --allow-empty --dry-run /dev/null >/dev/null
-	start_stopped bpf "$(nth BPF_MAP_LOOKUP_BATCH)" map-edit "$@" sync --allow-empty /dev/null
-	map-edit "$@" del 2 4 5
+	calls map-edit "$@" sync --allow-empty /dev/null >/dev/null
+	map-edit "$@" add 1-5
+	# It has read the map for the last time.
+	start_stopped bpf $(($(nth BPF_MAP_DELETE_BATCH) - 1)) map-edit "$@" sync --allow-empty /dev/null
+	one_by_one del 2 4 5
 	kill -CONT "$PID"
 	wait "$PID"
 	[ "$(cat "$OUT")" = "0 added, 0 changed, 5 removed" ]

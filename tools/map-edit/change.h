@@ -16,6 +16,11 @@ struct Change {
 	std::vector<__u32> changed; // of the wanted entries
 	std::vector<__u32> removed; // of those that are there
 	bool remove_first = false;  // the map does not hold both
+
+	bool empty() const
+	{
+		return added.empty() && changed.empty() && removed.empty();
+	}
 };
 
 // The change from the entries that are there to the wanted ones; with `exactly`, all others are

@@ -43,6 +43,12 @@ public:
 	// The number of the entry with this key, or none. The entries are sorted.
 	size_t find(const unsigned char *key) const;
 
+	// Does the other one, which is sorted too, have these keys and no others?
+	bool has_same_keys(const Entries &other) const
+	{
+		return keys_ == other.keys_;
+	}
+
 private:
 	bool is_sorted() const;
 	__u64 sort_key(size_t i) const;

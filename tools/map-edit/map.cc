@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "map.h"
 
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -142,6 +143,16 @@ OpenMap open_map(const std::string &path, Purpose purpose)
 			     : "it is frozen (read-only): 'prog-load --set' sets its variables "
 			       "before the program is loaded");
 	return map;
+}
+
+void lock_map(const OpenMap &map, const DirectoryLock &lock)
+{
+	lock.take();
+	Fd now(bpf_obj_get(map.path.c_str()));
+
+	// A map that is unpinned may still be in use.
+	if (now && map_info(now).id != map.info.id)
+		fail("lock map " + quote(map.path), "it was replaced by another map meanwhile");
 }
 
 // ---- the types of keys and values

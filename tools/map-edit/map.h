@@ -7,6 +7,7 @@
 #include <string>
 
 #include "../lib/fd.h"
+#include "../lib/lock.h"
 #include "../lib/percpu.h"
 #include "../lib/type.h"
 
@@ -25,6 +26,10 @@ enum class Purpose { Show, Compare, Change, Delete };
 
 // Open the map pinned at `path`. Fails where its type or its state does not allow the purpose.
 OpenMap open_map(const std::string &path, Purpose purpose);
+
+// Take the lock on the map's directory: from now on, no other helper changes more of the map than
+// one entry. Fails where another map is pinned there now.
+void lock_map(const OpenMap &map, const DirectoryLock &lock);
 
 // What the user says of the types: each may be empty.
 struct TypeHints {

@@ -206,6 +206,19 @@ static void store_bytes(unsigned char *to, const unsigned char *from, __u32 size
 	memcpy(to, from, size);
 }
 
+// Set a part of the section at `to` as it is in `section`.
+static void copy_part(const Part &part, const Buffer &section, std::span<unsigned char> to)
+{
+	const Type &type = *part.type;
+	Bytes from = {section.data() + part.offset, type.size};
+
+	to = to.subspan(part.offset, type.size);
+	if (type.bits)
+		store(type, integer(type, from), to);
+	else
+		store_bytes(to.data(), from.data(), type.size);
+}
+
 static void apply(const OpenMap &map, const std::vector<Setting> &settings, const Buffer &section,
 		  const std::string &what)
 {
@@ -220,21 +233,16 @@ static void apply(const OpenMap &map, const std::vector<Setting> &settings, cons
 		return;
 	}
 	Mapping mapping(map);
-	for (const Setting &s : settings) {
-		const Type &type = *s.part.type;
-		Bytes from = {section.data() + s.part.offset, type.size};
-		std::span<unsigned char> to = mapping.bytes().subspan(s.part.offset, type.size);
-
-		if (type.bits)
-			store(type, integer(type, from), to);
-		else
-			store_bytes(to.data(), from.data(), type.size);
-	}
+	for (const Setting &s : settings)
+		copy_part(s.part, section, mapping.bytes());
 }
 
-void set_variables(const OpenMap &map, const std::vector<std::string> &args)
+void set_variables(const OpenMap &map, const std::vector<std::string> &args,
+		   const DirectoryLock &lock)
 {
 	std::string what = "set variables of map " + quote(map.path);
+
+	lock_map(map, lock);
 	Buffer section = read_section(map);
 	std::vector<Setting> settings;
 
@@ -332,13 +340,19 @@ static void print_changes(const std::vector<Setting> &settings, const Buffer &be
 	write_out(out, 0);
 }
 
-void load_variables(const OpenMap &map, const std::string &path, bool dry_run, const Format &format)
+void load_variables(const OpenMap &map, const std::string &path, bool dry_run,
+		    const DirectoryLock &lock, const Format &format)
 {
 	std::string what = "load " + (path == "-" ? "standard input" : quote(path));
+	Buffer parsed = read_section(map);
+	std::vector<Setting> settings = parse_file(map, path, what, parsed);
+
+	if (!dry_run)
+		lock_map(map, lock);
 	Buffer before = read_section(map);
 	Buffer after = before;
-	std::vector<Setting> settings = parse_file(map, path, what, after);
-
+	for (const Setting &s : settings)
+		copy_part(s.part, parsed, after);
 	keep_changes(settings, before, after);
 	if (!dry_run)
 		apply(map, settings, after, what + " into map " + quote(map.path));

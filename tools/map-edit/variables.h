@@ -17,8 +17,9 @@ void get_variable(const OpenMap &map, const std::string &name, const Format &for
 
 // Set variables, NAME[=VALUE]: those alone, as a running program may change the others. Throws
 // UsageError.
-void set_variables(const OpenMap &map, const std::vector<std::string> &args);
+void set_variables(const OpenMap &map, const std::vector<std::string> &args,
+		   const DirectoryLock &lock);
 
 // The same of a list, one a line, and print what was changed, or with `dry_run` would be.
 void load_variables(const OpenMap &map, const std::string &path, bool dry_run,
-		    const Format &format);
+		    const DirectoryLock &lock, const Format &format);
