@@ -219,3 +219,19 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 2 bad lines, nothing is changed" "$DATA
 	run -0 map-edit --value 'hex[24]' "$DATA" get 0
 	[ "${output:0:8}" = dc050000 ]
 }
+
+@test "map-edit: variables: an input without end ends with a message, and a repeated one is one" {
+	local input
+	requires root
+	load_variables
+	for input in "limit=7|it has more than 1000000 lines" "none=7|1000000 bad lines so far"; do
+		# shellcheck disable=SC2016 # the inner shell expands it
+		run -1 --separate-stderr bash -c 'yes "$2" 2>/dev/null | timeout 100 map-edit "$1" load -' bash "$DATA" "${input%|*}"
+		# shellcheck disable=SC2154 # run sets it
+		[ "${stderr_lines[-1]}" = "map-edit: load standard input: ${input#*|}, nothing is changed" ]
+	done
+	says 1500 "$DATA" get limit
+	yes limit=7 | head -n 50000 >"$BATS_TEST_TMPDIR/file"
+	says "0 added, 1 changed" "$DATA" load "$BATS_TEST_TMPDIR/file"
+	says 7 "$DATA" get limit
+}

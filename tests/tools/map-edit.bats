@@ -1032,6 +1032,38 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	[[ $stderr != *[$'\x01'-$'\x08']* ]]
 }
 
+@test "map-edit: an input without end ends with a message, in little memory" {
+	requires root
+	new_map ports hash 2 1 100
+	new_map numbers hash 4 4 100
+	new_map texts hash 64 4 100
+	# Random bytes: few of their lines are entries.
+	endless "load '/dev/urandom': 1000000 bad lines so far, nothing is changed" \
+		--key u16 --value u8 "$BPFFS/ports" load /dev/urandom
+	seq 4000000000 | endless "load standard input: it has more entries than the map holds (100), nothing is changed" \
+		--key u32 --value u32 "$BPFFS/numbers" load -
+	while :; do seq 1000000; done | endless "load standard input: it has more entries than the map holds (100), nothing is changed" \
+		--key 'char[64]' --value u32 "$BPFFS/texts" load -
+	map_is ports
+	map_is numbers
+	map_is texts
+	# What is repeated is no more entries than what is not.
+	seq 100 >"$BATS_TEST_TMPDIR/file"
+	for ((i = 0; i < 12; i++)); do
+		cat "$BATS_TEST_TMPDIR/file" "$BATS_TEST_TMPDIR/file" >"$BATS_TEST_TMPDIR/twice"
+		mv "$BATS_TEST_TMPDIR/twice" "$BATS_TEST_TMPDIR/file"
+	done
+	says "100 added, 0 changed" --key u32 --value u32 "$BPFFS/numbers" load "$BATS_TEST_TMPDIR/file"
+}
+
+# endless TEXT ARGUMENT...: it fails and says this last, in 64 MiB.
+endless() {
+	local text=$1
+	shift
+	run -1 --separate-stderr bash -c 'ulimit -v 65536; exec timeout 100 map-edit "$@"' bash "$@"
+	[ "${stderr_lines[-1]}" = "map-edit: $text" ]
+}
+
 @test "map-edit: maps that cannot be opened" {
 	requires root
 	new_map m hash 2 1 8

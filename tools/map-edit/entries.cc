@@ -12,16 +12,19 @@
 #include "progress.h"
 #include "xskmap.h"
 
-constexpr size_t compact_entries = size_t{4} << 20; // that are added before duplicates are removed
-constexpr size_t read_bytes = size_t{4} << 20;	    // of entries that one system call reads
-constexpr size_t progress_reads = size_t{1} << 14;  // between two looks at the clock
+constexpr size_t compact_entries = size_t{4} << 20; // at most, before duplicates are removed
+constexpr size_t compact_least = size_t{1} << 16;
+constexpr size_t read_bytes = size_t{4} << 20;	   // of entries that one system call reads
+constexpr size_t progress_reads = size_t{1} << 14; // between two looks at the clock
 
 // ---- entries
 
 Entries::Entries(const OpenMap &map, size_t value_size)
     : key_size_(map.info.key_size), value_size_(value_size),
       skip_(map.info.type == BPF_MAP_TYPE_LPM_TRIE ? sizeof(__u32) : 0),
-      compact_at_(compact_entries)
+      most_(map.info.max_entries),
+      compact_step_(std::min(compact_entries, 2 * most_ + compact_least)),
+      compact_at_(compact_step_)
 {
 }
 
@@ -32,7 +35,8 @@ void Entries::add(const unsigned char *key, const unsigned char *value)
 	// Overlapping ranges are no reason to run out of memory.
 	if (++count_ >= compact_at_) {
 		sort_unique();
-		compact_at_ = 2 * count_ + compact_entries;
+		overfull_ = count_ > most_;
+		compact_at_ = 2 * count_ + compact_step_;
 	}
 }
 

@@ -28,6 +28,13 @@ public:
 	{
 		return count_;
 	}
+
+	// Are there more than the map can hold? It is found out from time to time, as entries are
+	// added.
+	bool is_overfull() const
+	{
+		return overfull_;
+	}
 	const unsigned char *key(size_t i) const
 	{
 		return keys_.data() + i * key_size_;
@@ -57,7 +64,10 @@ private:
 	size_t value_size_;
 	size_t skip_; // bytes in front of the key that count last
 	size_t count_ = 0;
+	size_t most_;
+	size_t compact_step_;
 	size_t compact_at_;
+	bool overfull_ = false;
 	std::vector<unsigned char> keys_;
 	std::vector<unsigned char> values_;
 };

@@ -193,6 +193,11 @@ public:
 			expand();
 	}
 
+	bool is_overfull() const
+	{
+		return entries_.is_overfull();
+	}
+
 	// All entries so far, sorted.
 	Entries finish()
 	{
@@ -262,6 +267,14 @@ Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args)
 	return parser.finish();
 }
 
+void check_bad_lines(const Lines &lines, const std::string &what)
+{
+	constexpr size_t most = 1000000;
+
+	if (lines.bad() >= most)
+		fail(what, bad_lines(lines.bad()) + " so far, nothing is changed");
+}
+
 Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty,
 		   const std::string &what)
 {
@@ -282,6 +295,11 @@ Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty
 			progress.clear();
 			lines.print_bad(e.what());
 		}
+		check_bad_lines(lines, what);
+		if (parser.is_overfull())
+			fail(what, "it has more entries than the map holds (" +
+					   std::to_string(map.info.max_entries) +
+					   "), nothing is changed");
 	}
 	if (lines.bad())
 		fail(what, bad_lines(lines.bad()) + ", nothing is changed");

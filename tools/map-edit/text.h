@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../lib/lines.h"
 #include "entries.h"
 #include "map.h"
 
@@ -35,6 +36,9 @@ Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args);
 // 'FILE'".
 Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty,
 		   const std::string &what);
+
+// Fail where so many lines of it are bad that it is no list: it may have no end.
+void check_bad_lines(const Lines &lines, const std::string &what);
 
 // Read [=VALUE] up to the end of `text`, or in a file up to a comment, to `out`. An omitted value
 // is that of an entry. Throws ValueError.

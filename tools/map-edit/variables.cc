@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <span>
 #include <string_view>
 
@@ -262,10 +263,10 @@ static std::vector<Setting> parse_file(const OpenMap &map, const std::string &pa
 				       const std::string &what, std::span<unsigned char> section)
 {
 	constexpr size_t longest = size_t{1} << 24; // bytes of a line
+	constexpr size_t most = 1000000;	    // settings: the input may have no end
 	Lines lines(path, "#", longest);
 	std::vector<Setting> settings;
 	std::string_view line;
-	size_t bad = 0;
 
 	while (lines.next(line)) {
 		if (lines.is_cut())
@@ -274,11 +275,14 @@ static std::vector<Setting> parse_file(const OpenMap &map, const std::string &pa
 			settings.push_back(parse_setting(map, line, true, section));
 		} catch (const std::runtime_error &e) {
 			lines.print_bad(e.what());
-			bad++;
 		}
+		check_bad_lines(lines, what);
+		if (settings.size() > most)
+			fail(what, "it has more than " + std::to_string(most) +
+					   " lines, nothing is changed");
 	}
-	if (bad)
-		fail(what, bad_lines(bad) + ", nothing is changed");
+	if (lines.bad())
+		fail(what, bad_lines(lines.bad()) + ", nothing is changed");
 	return settings;
 }
 
@@ -295,13 +299,10 @@ static bool is_same(const Part &part, const Buffer &before, const Buffer &after)
 // Keep the settings that change something, each once.
 static void keep_changes(std::vector<Setting> &settings, const Buffer &before, const Buffer &after)
 {
-	std::vector<std::string> seen;
+	std::set<std::string> seen;
 
 	std::erase_if(settings, [&](const Setting &s) {
-		bool again = std::find(seen.begin(), seen.end(), s.name) != seen.end();
-
-		seen.push_back(s.name);
-		return again || is_same(s.part, before, after);
+		return !seen.insert(s.name).second || is_same(s.part, before, after);
 	});
 }
 
