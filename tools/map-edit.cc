@@ -309,8 +309,10 @@ static void load(const OpenMap &map, const Options &o, bool sync, const Director
 	Entries wanted = parse_list(map, path, o.allow_empty, what);
 
 	what += (sync ? " with map " : " into map ") + quote(map.path);
-	if (!o.dry_run)
+	if (!o.dry_run) {
+		check_stdout();
 		lock_map(map, lock);
+	}
 	Entries now = read_map(map);
 	if (o.max_shrink)
 		check_shrink(map, now, wanted, *o.max_shrink, what);
@@ -327,6 +329,8 @@ static void load(const OpenMap &map, const Options &o, bool sync, const Director
 	if (!o.dry_run)
 		apply(map, now, wanted, change, what);
 	print_change(map, now, wanted, change, {.entries = o.dry_run, .removed = sync}, format);
+	if (!o.dry_run)
+		flush_stdout("but it is done: " + count_changes(change, sync));
 }
 
 static void edit_variables(const OpenMap &map, const Options &o, const DirectoryLock &lock,

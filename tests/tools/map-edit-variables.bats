@@ -231,6 +231,12 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 2 bad lines, nothing is changed" "$DATA
 		[ "${stderr_lines[-1]}" = "map-edit: load standard input: ${input#*|}, nothing is changed" ]
 	done
 	says 1500 "$DATA" get limit
+	fails 1 "map-edit: write to standard output: Bad file descriptor" \
+		bash -c "echo limit=8 | map-edit $DATA load - >&-"
+	says 1500 "$DATA" get limit
+	fails 1 "map-edit: write to standard output: No space left on device (but it is done: 0 added, 1 changed)" \
+		bash -c "echo limit=8 | map-edit $DATA load - >/dev/full"
+	says 8 "$DATA" get limit
 	yes limit=7 | head -n 50000 >"$BATS_TEST_TMPDIR/file"
 	says "0 added, 1 changed" "$DATA" load "$BATS_TEST_TMPDIR/file"
 	says 7 "$DATA" get limit

@@ -1492,17 +1492,34 @@ on_terminal() {
 
 @test "map-edit: an output that takes nothing is an error" {
 	requires root
-	new_map m hash 4 4 5000
+	new_map m hash 4 4 5010
 	map-edit --key u32 --value u32 "$BPFFS/m" add 1-5000
-	for verb in show "show -j" "get 7" "sync --allow-empty /dev/null"; do
+	for verb in show "show -j" "get 7" "sync --dry-run --allow-empty /dev/null"; do
 		fails 1 "map-edit: write to standard output: No space left on device" \
 			bash -c "map-edit --key u32 --value u32 $BPFFS/m $verb >/dev/full"
 	done
+	# What is done is said, where it can be.
+	for verb in "load $BATS_TEST_TMPDIR/file|2 added, 0 changed" \
+		"sync -j --allow-empty /dev/null|0 added, 0 changed, 5002 removed"; do
+		write_list '5001\n5002\n'
+		fails 1 "map-edit: write to standard output: No space left on device (but it is done: ${verb#*|})" \
+			bash -c "map-edit --key u32 --value u32 $BPFFS/m ${verb%|*} >/dev/full"
+	done
+	map_is m
+	# A reader that went away ends nothing half-way.
+	run -1 --separate-stderr env --default-signal=PIPE bash -c \
+		"set -o pipefail; { sleep 0.1; exec map-edit --key u32 --value u32 $BPFFS/m load $BATS_TEST_TMPDIR/file; } | true"
+	[ "$stderr" = "map-edit: write to standard output: Broken pipe (but it is done: 2 added, 0 changed)" ]
+	map_is m 89130000=01000000 8a130000=01000000
+	run -0 map-edit --key u32 --value u32 "$BPFFS/m" sync --allow-empty /dev/null
 	map-edit --key u32 --value u32 "$BPFFS/m" add 7
-	for verb in show "show -j" "get 7" "load --allow-empty /dev/null"; do
+	# A closed one is seen before anything is done.
+	write_list '8\n'
+	for verb in show "show -j" "get 7" "load $BATS_TEST_TMPDIR/file" "sync $BATS_TEST_TMPDIR/file"; do
 		fails 1 "map-edit: write to standard output: Bad file descriptor" \
 			bash -c "map-edit --key u32 --value u32 $BPFFS/m $verb >&-"
 	done
+	map_is m 07000000=01000000
 	# What prints nothing needs none.
 	fails 0 "" bash -c "map-edit --key u32 --value u32 $BPFFS/m add 8 >&-"
 	map_is m 07000000=01000000 08000000=01000000

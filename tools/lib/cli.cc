@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -160,6 +161,15 @@ void write_out(std::string &out, size_t least)
 		return;
 	fwrite(out.data(), 1, out.size(), stdout);
 	out.clear();
+}
+
+void check_stdout()
+{
+	int flags = fcntl(STDOUT_FILENO, F_GETFL);
+
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		fail(EBADF, "write to standard output");
+	signal(SIGPIPE, SIG_IGN);
 }
 
 void flush_stdout(const std::string &cause)

@@ -69,6 +69,10 @@ constexpr size_t output_buffer = 65536;
 // run_tool() sees whether it was written.
 void write_out(std::string &out, size_t least = output_buffer);
 
+// Fail, before any work is done, where what is to be printed after it cannot be: standard output is
+// closed. Signals that it was closed meanwhile do not end the process.
+void check_stdout();
+
 // See that what was printed is written, as run_tool() does at the end: where a failure is
 // still to be undone, or `cause` is to say what it does not undo.
 void flush_stdout(const std::string &cause = {});

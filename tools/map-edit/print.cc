@@ -281,6 +281,13 @@ static void print_json_change(const OpenMap &map, const Entries &now, const Entr
 	write_out(out, 0);
 }
 
+std::string count_changes(const Change &change, bool removed)
+{
+	return std::to_string(change.added.size()) + " added, " +
+	       std::to_string(change.changed.size()) + " changed" +
+	       (removed ? ", " + std::to_string(change.removed.size()) + " removed" : "");
+}
+
 static void print_text_change(const OpenMap &map, const Entries &now, const Entries &wanted,
 			      const Change &change, Summary summary)
 {
@@ -303,11 +310,7 @@ static void print_text_change(const OpenMap &map, const Entries &now, const Entr
 	};
 	if (summary.entries)
 		each_change(map, now, wanted, change, add);
-	out += std::to_string(change.added.size()) + " added, " +
-	       std::to_string(change.changed.size()) + " changed";
-	if (summary.removed)
-		out += ", " + std::to_string(change.removed.size()) + " removed";
-	out += '\n';
+	out += count_changes(change, summary.removed) + '\n';
 	write_out(out, 0);
 }
 

@@ -26,3 +26,6 @@ struct Summary {
 };
 void print_change(const OpenMap &map, const Entries &now, const Entries &wanted,
 		  const Change &change, Summary summary, const Format &format);
+
+// The same as one line of text, "2 added, 0 changed".
+std::string count_changes(const Change &change, bool removed);

@@ -348,8 +348,10 @@ void load_variables(const OpenMap &map, const std::string &path, bool dry_run,
 	Buffer parsed = read_section(map);
 	std::vector<Setting> settings = parse_file(map, path, what, parsed);
 
-	if (!dry_run)
+	if (!dry_run) {
+		check_stdout();
 		lock_map(map, lock);
+	}
 	Buffer before = read_section(map);
 	Buffer after = before;
 	for (const Setting &s : settings)
@@ -358,4 +360,7 @@ void load_variables(const OpenMap &map, const std::string &path, bool dry_run,
 	if (!dry_run)
 		apply(map, settings, after, what + " into map " + quote(map.path));
 	print_changes(settings, before, after, dry_run, format);
+	if (!dry_run)
+		flush_stdout("but it is done: 0 added, " + std::to_string(settings.size()) +
+			     " changed");
 }
