@@ -113,8 +113,18 @@ def random_list(rand, version, count):
     return result
 
 
+def unmapped(net):
+    """A v4-mapped network is an IPv4 one, except for all of them."""
+    if net.version == 4 or net.prefixlen <= 96 or not net.network_address.ipv4_mapped:
+        return net
+    return ipaddress.IPv4Network((net.network_address.ipv4_mapped, net.prefixlen - 96))
+
+
 def text_of(rand, net):
     text = str(net)
+    if net.version == 4 and net.prefixlen and rand.random() < 0.1:
+        net = ipaddress.IPv6Network((f"::ffff:{net.network_address}", 96 + net.prefixlen))
+        text = f"::ffff:{text.split('/')[0]}/{net.prefixlen}" if rand.random() < 0.5 else str(net)
     if net.prefixlen == net.max_prefixlen and rand.random() < 0.5:
         text = str(net.network_address)
     if net.version == 6 and rand.random() < 0.2:
@@ -189,7 +199,7 @@ def edges(pins, *cidrs):
     program, wrong = Program(f"{pins}/prog"), 0
     for cidr in cidrs:
         subprocess.run(["blocklist-load", pins, "load", "-"], input=f"{cidr}\n", stdout=subprocess.PIPE, text=True, check=True)
-        net = ipaddress.ip_network(cidr)
+        net = unmapped(ipaddress.ip_network(cidr))
         first, last = int(net.network_address), int(net.broadcast_address)
         tries = {first: True, last: True, (first + last) // 2: True}
         if first > 0:

@@ -82,6 +82,7 @@ pings_in_vain() {
 		2000::/128 2000::/4 ::/2 3fff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128 1fff:ffff::/32 \
 		4000::/128 4000::/2 fd00::/8 fd09::1/128 fd09::/64 fe80::/10 fe80::/23 fe80::/22 fe80::/24 \
 		ff02::1/128 ::/0 ::/1 8000::/1 ::/128 ::1/128 ::/64 ::/8 ::ffff:0:0/96 \
+		::ffff:192.0.2.2/128 ::ffff:198.51.100.0/120 ::ffff:128.0.0.0/97 ::fffe:0:0/95 \
 		ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128 ffff:ffff:ffff:ffff::/64 fffe::/15
 }
 

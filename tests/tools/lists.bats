@@ -174,3 +174,56 @@ html='<!DOCTYPE html>\n<html>\n<head><title>503</title></head>\n<body>\n<h1>Serv
 	[ "${stderr_lines[20]}" = "map-edit: $BATS_TEST_TMPDIR/file: 2 more bad lines" ]
 	[ "${stderr_lines[21]}" = "map-edit: load '$BATS_TEST_TMPDIR/file': 22 bad lines, nothing is changed" ]
 }
+
+# The entries of a list that are IPv4: of Python, each unmapped, unless it is all of them or wider.
+@test "lists: v4-mapped addresses and networks are IPv4, and wider networks keep their meaning" {
+	local wide
+	requires root
+	load_blocklist
+	write_list '::ffff:192.0.2.2\n::FFFF:192.0.2.128/121 # x\n::ffff:c633:6400/120\n0:0:0:0:0:ffff:203.0.113.0/128\n'
+	loads "$BATS_TEST_TMPDIR/file"
+	[[ $output == "4 read, 4 merged: 4 IPv4, 0 IPv6, "* ]]
+	active_is 192.0.2.2/32 192.0.2.128/25 198.51.100.0/24 203.0.113.0/32
+	for wide in ::ffff:0.0.0.0/96 ::fffe:0:0/95 ::/80 ::/1 ::/0; do
+		write_list "$wide\n"
+		loads "$BATS_TEST_TMPDIR/file"
+		[[ $output == "1 read, 1 merged: 0 IPv4, 1 IPv6, "* ]]
+		active_is "$wide"
+		blocklist-load "$BPFFS/dir" dump >"$BATS_TEST_TMPDIR/dump"
+		loads "$BATS_TEST_TMPDIR/dump"
+		active_is "$wide"
+	done
+	write_list '::ffff:0:0/97\n'
+	loads "$BATS_TEST_TMPDIR/file"
+	active_is 0.0.0.0/1
+	write_list '::ffff:192.0.2.1/120\n'
+	refused "$(printf '%s\n' "$BATS_TEST_TMPDIR/file:1: host bits are set: did you mean 192.0.2.0/24?" \
+		"blocklist-load: check the lists: 1 bad line")" . check "$BATS_TEST_TMPDIR/file"
+}
+
+@test "lists: map-edit takes v4-mapped networks in maps of IPv4, and refuses them in the twin for IPv6" {
+	local map maps=$BPFFS/fw why="it would have no effect: this map is for IPv6: IPv4 networks belong in the map whose name ends in 4"
+	requires root
+	prog-load --maps "$maps" "$HOOKSET_BUILD/xdp_firewall.bpf.o" "$BPFFS/prog"
+	prog-load --maps "$BPFFS/ping" "$HOOKSET_BUILD/detect_ping.bpf.o" "$BPFFS/prog2"
+	write_list '::ffff:192.0.2.2\n::ffff:198.51.100.0/120\n'
+	for map in fw_allow fw_block fw_rate; do
+		run -0 map-edit "$maps/${map}4" load "$BATS_TEST_TMPDIR/file"
+		[ "$output" = "2 added, 0 changed" ]
+		run -0 map-edit "$maps/${map}4" show
+		[ "$(printf '%s\n' "${lines[@]%%=*}")" = $'192.0.2.2/32\n198.51.100.0/24' ]
+		run -1 --separate-stderr map-edit "$maps/${map}6" load "$BATS_TEST_TMPDIR/file"
+		[ "${stderr_lines[0]}" = "map-edit: $BATS_TEST_TMPDIR/file:1: $why" ]
+		[ "${stderr_lines[1]}" = "map-edit: $BATS_TEST_TMPDIR/file:2: $why" ]
+		[ "${#stderr_lines[@]}" -eq 3 ]
+		map-edit "$maps/${map}6" add ::/0
+	done
+	write_list '::ffff:192.0.2.2\n'
+	map-edit "$BPFFS/ping/ping_hash" load "$BATS_TEST_TMPDIR/file"
+	[ "$(map-edit "$BPFFS/ping/ping_hash" show)" = 192.0.2.2=1 ]
+	run -1 --separate-stderr map-edit "$BPFFS/ping/ping_hash6" load "$BATS_TEST_TMPDIR/file"
+	[ "${stderr_lines[0]}" = "map-edit: $BATS_TEST_TMPDIR/file:1: it would have no effect: this map is for IPv6: add an IPv4 address to ping_hash" ]
+	# One map for both families: an IPv4 address is a v4-mapped one there.
+	map-edit "$maps/fw_ban" load "$BATS_TEST_TMPDIR/file"
+	[[ $(map-edit "$maps/fw_ban" show) == 192.0.2.2=* ]]
+}

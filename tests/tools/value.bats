@@ -188,6 +188,7 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 	agree <<-'EOF'
 		be32 | 192.0.2.1 | ip("192.0.2.1") | | "192.0.2.1"
 		__be32 | 0.0.0.0 | bytes(4)
+		be32 | ::ffff:192.0.2.1 | ip("192.0.2.1") | 192.0.2.1
 		be32 | 255.255.255.255 | b"\xff" * 4
 		in6_addr | 2001:db8::42 | ip("2001:db8::42") | | "2001:db8::42"
 		in6_addr | 2001:DB8:0:0:0:0:0:42 | ip("2001:db8::42") | 2001:db8::42
@@ -240,6 +241,9 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		cidr4 | 192.0.2.128/25 | lpm("192.0.2.128/25")
 		cidr4 | 192.0.2.254/31 | lpm("192.0.2.254/31")
 		cidr4 | 0.0.0.0/0 | lpm("0.0.0.0/0") | | "0.0.0.0/0"
+		cidr4 | ::ffff:10.0.0.0/104 | lpm("10.0.0.0/8") | 10.0.0.0/8
+		cidr4 | ::ffff:c000:201 | lpm("192.0.2.1/32") | 192.0.2.1/32
+		cidr4 | ::ffff:128.0.0.0/97 | lpm("128.0.0.0/1") | 128.0.0.0/1
 		cidr4 | 10.0.0.0/08 | lpm("10.0.0.0/8") | 10.0.0.0/8
 		cidr6 | 2001:db8::/32 | lpm("2001:db8::/32") | | "2001:db8::/32"
 		cidr6 | ::/0 | lpm("::/0")
@@ -293,6 +297,10 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		cidr4 | 10.0.0.0-8 | error: '10.0.0.0-8' is not an IPv4 address or prefix
 		cidr4 | ::/0 | error: '::/0' is not an IPv4 address or prefix
 		cidr4 | . | error: '' is not an IPv4 address or prefix
+		cidr4 | ::ffff:0:0/96 | error: '::ffff:0:0/96' is more than IPv4
+		cidr4 | ::ffff:10.1.2.3/104 | error: host bits are set: did you mean 10.0.0.0/8?
+		cidr4 | ::ffff:10.0.0.0/129 | error: '::ffff:10.0.0.0/129' has a prefix length that is not 0 to 128
+		cidr4 | ::fffe:10.0.0.0/104 | error: '::fffe:10.0.0.0/104' is not an IPv4 address or prefix
 		cidr6 | :::/0 | error: ':::/0' is not an IPv6 address or prefix
 		cidr4 | 10.0.0.0/8 10.0.0.0/8 | error: unexpected text after the value: ' 10.0.0.0/8'
 		cidr4 | 10.0.0.0/8=1 | error: unexpected text after the value: '=1'

@@ -21,7 +21,7 @@ static std::string_view strip_comment(std::string_view line)
 	return line.substr(0, line.find_last_not_of(blanks) + 1);
 }
 
-template <typename Family> static void add_cidr(std::string_view text, Ranges<Family> &ranges)
+template <typename Family> static Range<Family> parse_range(std::string_view text)
 {
 	using Address = typename Family::Address;
 	std::array<unsigned char, sizeof(Address)> bytes;
@@ -29,7 +29,20 @@ template <typename Family> static void add_cidr(std::string_view text, Ranges<Fa
 	Address first = to_integer<Address>(bytes);
 	Address host = length ? (Address{1} << (Family::bits - length)) - 1 : ~Address{0};
 
-	ranges.push_back({first, first | host});
+	return {first, first | host};
+}
+
+// Of IPv6, a v4-mapped address is an IPv4 one: no packet has it as its source. All of them, which
+// lists of bogons have as ::ffff:0:0/96, is not: it would be every IPv4 address.
+static void add_ip6(const Range<V6> &range, List &list)
+{
+	constexpr V6::Address mapped = V6::Address{0xffff} << V4::bits;
+
+	if (range.first >> V4::bits == 0xffff && range.last - range.first < UINT32_MAX)
+		list.v4.push_back({static_cast<V4::Address>(range.first - mapped),
+				   static_cast<V4::Address>(range.last - mapped)});
+	else
+		list.v6.push_back(range);
 }
 
 static void add_line(std::string_view line, Input &input)
@@ -39,9 +52,9 @@ static void add_line(std::string_view line, Input &input)
 	if (entry.empty())
 		return;
 	if (entry.find(':') == std::string_view::npos)
-		add_cidr(entry, input.list.v4);
+		input.list.v4.push_back(parse_range<V4>(entry));
 	else
-		add_cidr(entry, input.list.v6);
+		add_ip6(parse_range<V6>(entry), input.list);
 	input.read++;
 }
 

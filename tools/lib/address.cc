@@ -204,10 +204,28 @@ static const char *family(std::span<unsigned char> address)
 	return address.size() == 4 ? "IPv4" : "IPv6";
 }
 
+// The IPv4 address of a v4-mapped one.
+static bool read_mapped(std::string_view &text, std::span<unsigned char> out)
+{
+	std::array<unsigned char, 16> address;
+	bool is_ip4;
+
+	if (!read_ip6(text, address, is_ip4) || unmap(address).size() != out.size())
+		return false;
+	std::copy(address.begin() + v4_mapped.size(), address.end(), out.begin());
+	return true;
+}
+
 static bool read_ip(std::string_view &text, std::span<unsigned char> address, bool &is_ip4)
 {
-	is_ip4 = address.size() == 4;
-	return is_ip4 ? read_ip4(text, address) : read_ip6(text, address, is_ip4);
+	if (address.size() != 4)
+		return read_ip6(text, address, is_ip4);
+	std::string_view rest = text;
+	is_ip4 = read_ip4(text, address);
+	if (is_ip4)
+		return true;
+	text = rest;
+	return read_mapped(text, address);
 }
 
 void read_address(std::string_view &text, std::span<unsigned char> address)
@@ -257,6 +275,8 @@ __u32 read_cidr(std::string_view &text, std::span<unsigned char> address)
 	if (skip(rest, '/') && !read_length(rest, bits, length))
 		throw ValueError(quote_word(text) + " has a prefix length that is not 0 to " +
 				 std::to_string(bits));
+	if (bits > 8 * address.size() && length <= bits - 8 * address.size())
+		throw ValueError(quote_word(text) + " is more than IPv4");
 	length += 8 * address.size() - bits;
 	if (clear_host_bits(address, length)) {
 		std::string right;

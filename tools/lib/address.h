@@ -3,7 +3,8 @@
 //
 //   10.0.0.1            IPv4: decimal without leading zeros, as inet_pton(3) reads it
 //   2001:db8::1         IPv6
-//   ::ffff:10.0.0.1     IPv6, v4-mapped; where IPv6 is read, 10.0.0.1 means the same
+//   ::ffff:10.0.0.1     IPv6, v4-mapped: where IPv6 is read, 10.0.0.1 means the same, and where
+//                       IPv4 is read, this means 10.0.0.1
 //   10.0.0.0/8          a CIDR: no host bits may be set
 //   02:00:00:00:00:01   MAC
 #pragma once
@@ -37,8 +38,8 @@ void read_address(std::string_view &text, std::span<unsigned char> address);
 void read_mac(std::string_view &text, std::span<unsigned char> mac);
 
 // The same for a CIDR. Returns the length of its prefix, which counts the bits of `address`:
-// of 10.0.0.0/8 it is 104 where that has 16 bytes. An address without a length is a CIDR of
-// this address alone.
+// of 10.0.0.0/8 it is 104 where that has 16 bytes, and of ::ffff:10.0.0.0/104 it is 8 where that
+// has 4. An address without a length is a CIDR of this address alone.
 __u32 read_cidr(std::string_view &text, std::span<unsigned char> address);
 
 // The same for all of `text`: other text after it is an error.
