@@ -19,7 +19,7 @@ LDFLAGS    ?= -s
 LDFLAGS    += -Wl,--gc-sections -Wl,--as-needed
 # Half a millisecond of each start goes into loading libstdc++; what is used of it is small.
 LDFLAGS    += -static-libstdc++ -static-libgcc
-LDLIBS     := -lbpf -lelf -lz
+LDLIBS     := -lbpf -lelf -lz -ldl
 
 OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c)) \
 	   $(patsubst bpf/%.bpf.c,build/%.frags.bpf.o,$(wildcard bpf/xdp_*.bpf.c bpf/detect_ping.bpf.c))

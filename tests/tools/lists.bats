@@ -9,6 +9,7 @@ load ../lib/helpers
 load ../lib/lists
 
 TOOL=blocklist-load
+LISTS=$BATS_TEST_DIRNAME/lists.py
 EMPTY="(--allow-empty permits it)"
 
 # new_block4: an LPM trie of IPv4 networks, at $BPFFS/block4. edit ARGUMENT...: map-edit on it.
@@ -226,4 +227,46 @@ html='<!DOCTYPE html>\n<html>\n<head><title>503</title></head>\n<body>\n<h1>Serv
 	# One map for both families: an IPv4 address is a v4-mapped one there.
 	map-edit "$maps/fw_ban" load "$BATS_TEST_TMPDIR/file"
 	[[ $(map-edit "$maps/fw_ban" show) == 192.0.2.2=* ]]
+}
+
+# bats test_tags=kernel-free
+@test "lists: gzip, xz, zstd: whole with all their parts, or an error: cut, changed, other data behind" {
+	requires cmd:gzip cmd:xz cmd:zstd
+	run -0 "$LISTS" compressed "$BATS_TEST_TMPDIR"
+	[[ $output =~ ^[0-9]{3}\ files,\ 0\ wrong$ ]]
+}
+
+@test "lists: map-edit and standard input: compressed lists, too" {
+	local packer
+	requires root cmd:gzip cmd:xz cmd:zstd
+	new_block4
+	for packer in gzip xz "zstd -q"; do
+		# shellcheck disable=SC2086 # an option
+		{ echo 192.0.2.0/24 | $packer -c; echo 198.51.100.0/24 | $packer -c; } >"$BATS_TEST_TMPDIR/packed"
+		[ "$(edit sync - <"$BATS_TEST_TMPDIR/packed")" = "2 added, 0 changed, 0 removed" ]
+		head -c -3 "$BATS_TEST_TMPDIR/packed" >"$BATS_TEST_TMPDIR/cut"
+		fails 1 "map-edit: read standard input: unexpected end of file" edit sync - <"$BATS_TEST_TMPDIR/cut"
+		[ "$(edit show)" = $'192.0.2.0/24=1\n198.51.100.0/24=1' ]
+		edit del 192.0.2.0/24 198.51.100.0/24
+	done
+}
+
+# bats test_tags=kernel-free
+@test "lists: a library that unpacks is needed only for what it unpacks" {
+	local empty=$BATS_TEST_TMPDIR/lib library packer
+	requires cmd:xz cmd:zstd
+	mkdir "$empty"
+	echo 192.0.2.1 >"$BATS_TEST_TMPDIR/file"
+	for packer in "xz liblzma.so.5" "zstd libzstd.so.1"; do
+		read -r packer library <<<"$packer"
+		# libelf of Debian 13 needs libzstd, too.
+		! ldd "$HOOKSET_BUILD/blocklist-load" | grep -q "$library" || continue
+		# Found first, and no library.
+		: >"$empty/$library"
+		"$packer" -c "$BATS_TEST_TMPDIR/file" >"$BATS_TEST_TMPDIR/packed"
+		fails 1 "blocklist-load: read '$BATS_TEST_TMPDIR/packed': it is compressed by $packer, and $library cannot be loaded" \
+			env LD_LIBRARY_PATH="$empty" blocklist-load . check "$BATS_TEST_TMPDIR/packed"
+		LD_LIBRARY_PATH=$empty blocklist-load . check "$BATS_TEST_TMPDIR/file"
+		rm "$empty/$library"
+	done
 }

@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "lines.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
+#include <span>
 
 #include "cli.h"
 
@@ -17,42 +14,22 @@ constexpr std::string_view blanks = " \t";
 
 Lines::Lines(const std::string &path, std::string_view comments, size_t longest)
     : name_(path == "-" ? "standard input" : path), what_("read " + input_name(path)),
-      comments_(comments), longest_(longest), buffer_(std::min(block, longest), '\0')
+      comments_(comments), longest_(longest), file_(path, what_),
+      buffer_(std::min(block, longest), '\0')
 {
-	int fd = path == "-" ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0)
-			     : open(path.c_str(), O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0)
-		fail(errno, what_);
-	file_.reset(gzdopen(fd, "rb"));
-	if (!file_) {
-		close(fd);
-		fail(ENOMEM, what_);
-	}
-	gzbuffer(file_.get(), block / 4);
 }
 
 // Read until the buffer is full, or the file ends.
 void Lines::fill()
 {
 	size_t size = rest_.size();
-	int err = 0;
 
 	std::copy(rest_.begin(), rest_.end(), buffer_.begin());
 	if (size == buffer_.size()) // a long line
 		buffer_.resize(std::min(2 * size, longest_));
-	size_t wanted = buffer_.size() - size;
-	errno = 0;
-	int n = gzread(file_.get(), &buffer_[size], static_cast<unsigned>(wanted));
-	if (n < static_cast<int>(wanted)) {
-		std::string reason = gzerror(file_.get(), &err);
-
-		if (err == Z_ERRNO)
-			fail(errno, what_);
-		if (err != Z_OK) // zlib says "<fd:3>: incorrect data check"
-			fail(what_, reason.substr(reason.find(": ") + 2));
-		at_end_ = true;
-	}
+	std::span<char> room = std::span(buffer_).subspan(size);
+	size_t n = file_.read(room);
+	at_end_ = n < room.size();
 	rest_ = std::string_view(buffer_).substr(0, size + n);
 }
 

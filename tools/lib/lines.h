@@ -2,21 +2,20 @@
 // A list that people write or download: one entry per line, `#` begins a comment.
 #pragma once
 
-#include <zlib.h>
-
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include "unpack.h"
+
 // The lines of a list that have an entry. The list is read in blocks: it may be larger than
-// memory, as a gzipped list can unpack to any size.
+// memory, as a compressed list can unpack to any size.
 class Lines
 {
 public:
-	// Open the file, or standard input if the path is "-". A gzipped file is recognized by its
-	// first two bytes. A line whose first character is one of `comments` is skipped, and so
-	// is a blank line; a comment after an entry is left to the caller. `longest` is the
-	// number of bytes that a line has to stay below.
+	// Open the file, which may be compressed, or standard input if the path is "-". A line
+	// whose first character is one of `comments` is skipped, and so is a blank line; a comment
+	// after an entry is left to the caller. `longest` is the number of bytes that a line has to
+	// stay below.
 	Lines(const std::string &path, std::string_view comments, size_t longest);
 
 	// The next line, without a byte order mark, blanks before it, and its end (LF or CR LF).
@@ -55,13 +54,6 @@ public:
 	}
 
 private:
-	struct Close {
-		void operator()(gzFile file) const
-		{
-			gzclose(file);
-		}
-	};
-
 	bool next_raw(std::string_view &line);
 	void print_unprinted() const;
 	void fill();
@@ -72,7 +64,7 @@ private:
 	size_t longest_;
 	size_t number_ = 0;
 	size_t bad_ = 0;
-	std::unique_ptr<struct gzFile_s, Close> file_;
+	Unpacker file_;
 	std::string buffer_;
 	std::string_view rest_; // the part of the buffer that is still to be returned
 	bool at_end_ = false;	// of the file
