@@ -4,6 +4,7 @@
 
 #include <getopt.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -44,9 +45,9 @@ static void usage()
 	      "       blocklist-load [OPTIONS] DIR stats\n"
 	      "       blocklist-load [OPTIONS] DIR reserve MIB\n"
 	      "Block the addresses listed in the FILEs, and no others, with xdp_blocklist,\n"
-	      "whose maps are pinned in DIR. A line is an IPv4 or IPv6 address or CIDR. A # or\n"
-	      "; begins a comment. A FILE may be compressed (gzip, xz, zstd); - is\n"
-	      "standard input.\n"
+	      "whose maps are pinned in DIR. A line is an IPv4 or IPv6 address, CIDR or range,\n"
+	      "or as the format of a publisher has it (--format). A # or ; begins a comment. A\n"
+	      "FILE may be compressed (gzip, xz, zstd); - is standard input.\n"
 	      "\n"
 	      "  load     replace the active list, in one step; not at all if a line is bad\n"
 	      "  check    print the bad lines and the size of the list, and change nothing\n"
@@ -63,6 +64,8 @@ static void usage()
 	      "      --max-shrink=PERCENT  load: fail if the list has so much fewer entries\n"
 	      "                            than the active one\n"
 	      "      --allow-empty         load, check: take a FILE without an entry\n"
+	      "      --format=NAME         load, check: plain, json, p2p, dshield or ipset\n"
+	      "                            (default: as the first entry of the FILE looks)\n"
 	      "  -j, --json                print JSON\n"
 	      "  -p, --pretty              print JSON, indented\n"
 	      "  -v, --verbose             print libbpf's log\n"
@@ -104,6 +107,8 @@ static void check_options(const Options &o)
 		throw UsageError("--max-bad goes with --skip-bad");
 	if (o.limits.allow_empty && o.files.empty())
 		throw UsageError("--allow-empty goes with load and check");
+	if (o.limits.format && o.files.empty())
+		throw UsageError("--format goes with load and check");
 	if (o.max_shrink && o.verb != "load")
 		throw UsageError("--max-shrink goes with load");
 	if (o.common.json && o.verb == "reserve")
@@ -113,12 +118,13 @@ static void check_options(const Options &o)
 // Returns false where --help or --version has been answered.
 static bool parse(int argc, char **argv, Options &o)
 {
-	enum { SkipBad = 256, MaxBad, MaxShrink, AllowEmpty };
+	enum { SkipBad = 256, MaxBad, MaxShrink, AllowEmpty, Format };
 	static const struct option options[] = {
 		{"skip-bad", no_argument, nullptr, SkipBad},
 		{"max-bad", required_argument, nullptr, MaxBad},
 		{"max-shrink", required_argument, nullptr, MaxShrink},
 		{"allow-empty", no_argument, nullptr, AllowEmpty},
+		{"format", required_argument, nullptr, Format},
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
 		{"verbose", no_argument, nullptr, 'v'},
@@ -142,6 +148,9 @@ static bool parse(int argc, char **argv, Options &o)
 		case AllowEmpty:
 			o.limits.allow_empty = true;
 			break;
+		case Format:
+			o.limits.format = parse_format(optarg);
+			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
 				return false;
@@ -158,14 +167,32 @@ static bool parse(int argc, char **argv, Options &o)
 
 using Clock = std::chrono::steady_clock;
 
+// The formats, each once, as " (plain, json)"; nothing where all are plain.
+static std::string in_brackets(const std::vector<std::string> &formats)
+{
+	std::vector<std::string> seen;
+	std::string text;
+
+	for (const std::string &format : formats) {
+		if (std::find(seen.begin(), seen.end(), format) != seen.end())
+			continue;
+		text += (text.empty() ? " (" : ", ") + format;
+		seen.push_back(format);
+	}
+	return text.empty() || text == " (plain" ? "" : text + ")";
+}
+
 static void report(const Input &input, size_t cells, Clock::time_point began,
 		   const CommonOptions &common)
 {
+	std::vector<std::string> formats;
 	size_t v4 = count_cidrs(input.list.v4);
 	size_t v6 = count_cidrs(input.list.v6);
 	auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - began);
 	long long ms = took.count();
 
+	for (ListFormat format : input.formats)
+		formats.push_back(format_name(format));
 	if (common.json) {
 		print_json({{"read", input.read},
 			    {"bad", input.bad},
@@ -173,11 +200,12 @@ static void report(const Input &input, size_t cells, Clock::time_point began,
 			    {"ipv4", v4},
 			    {"ipv6", v6},
 			    {"bytes", cells * BLOCK_CELL_BYTES},
-			    {"milliseconds", ms}},
+			    {"milliseconds", ms},
+			    {"formats", formats}},
 			   common.pretty);
 		return;
 	}
-	printf("%zu read, ", input.read);
+	printf("%zu read%s, ", input.read, in_brackets(formats).c_str());
 	if (input.bad)
 		printf("%zu bad, ", input.bad);
 	printf("%zu merged: %zu IPv4, %zu IPv6, %s MiB, %lld ms\n", v4 + v6, v4, v6,

@@ -30,7 +30,7 @@ struct Options {
 	CommonOptions common;
 	bool per_cpu = false;
 	bool dry_run = false;
-	bool allow_empty = false;
+	ListOptions list;
 	std::optional<unsigned> max_shrink; // per cent; sync
 	std::optional<unsigned> wait;	    // seconds
 	TypeHints types;
@@ -53,7 +53,9 @@ static void usage()
 	      "variables (.data, .bss, .rodata) KEY is a name, such as limit or rules[2].port.\n"
 	      "\n"
 	      "  load adds the KEY[=VALUE] lines of FILE; sync also removes all other entries.\n"
-	      "  A # begins a comment, - is standard input. Either all is done, or nothing.\n"
+	      "  If KEY is an address or a CIDR, FILE may also be a list as publishers have it\n"
+	      "  (--format). A # begins a comment, - is standard input. Either all is done, or\n"
+	      "  nothing.\n"
 	      "\n"
 	      "      --key=TYPE            the type of a key, such as u16, be16 (a port), be32\n"
 	      "                            (IPv4), in6_addr, cidr4, cidr6, mac (default: BTF)\n"
@@ -69,6 +71,8 @@ static void usage()
 	      "      --max-shrink=PERCENT  sync: fail if it has so much fewer entries than MAP\n"
 	      "      --wait=SECONDS        wait so long while others have the directory of\n"
 	      "                            MAP locked (default: 30)\n"
+	      "      --format=NAME         load, sync: plain, json, p2p, dshield or ipset\n"
+	      "                            (default: as the first entry of FILE looks)\n"
 	      "  -j, --json                print JSON\n"
 	      "  -p, --pretty              print JSON, indented\n"
 	      "  -v, --verbose             print libbpf's log\n"
@@ -110,7 +114,17 @@ static void parse_positional(int argc, char **argv, Options &o)
 }
 
 // Without a short form.
-enum { OptKey = 256, OptValue, OptBtf, OptPerCpu, OptDryRun, OptAllowEmpty, OptMaxShrink, OptWait };
+enum {
+	OptKey = 256,
+	OptValue,
+	OptBtf,
+	OptPerCpu,
+	OptDryRun,
+	OptAllowEmpty,
+	OptMaxShrink,
+	OptFormat,
+	OptWait
+};
 
 static void check_options(const Options &o)
 {
@@ -121,7 +135,9 @@ static void check_options(const Options &o)
 		throw UsageError("--per-cpu goes with show and get");
 	if (o.dry_run && !lists)
 		throw UsageError("--dry-run goes with load and sync");
-	if (o.allow_empty && !lists)
+	if (o.list.format && !lists)
+		throw UsageError("--format goes with load and sync");
+	if (o.list.allow_empty && !lists)
 		throw UsageError("--allow-empty goes with load and sync");
 	if (o.max_shrink && o.verb != "sync")
 		throw UsageError("--max-shrink goes with sync");
@@ -144,6 +160,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"allow-empty", no_argument, nullptr, OptAllowEmpty},
 		{"max-shrink", required_argument, nullptr, OptMaxShrink},
 		{"wait", required_argument, nullptr, OptWait},
+		{"format", required_argument, nullptr, OptFormat},
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
 		{"verbose", no_argument, nullptr, 'v'},
@@ -171,7 +188,10 @@ static bool parse(int argc, char **argv, Options &o)
 			o.dry_run = true;
 			break;
 		case OptAllowEmpty:
-			o.allow_empty = true;
+			o.list.allow_empty = true;
+			break;
+		case OptFormat:
+			o.list.format = parse_format(optarg);
 			break;
 		case OptMaxShrink:
 			o.max_shrink = parse_number(optarg, "--max-shrink", 0, 100);
@@ -306,7 +326,8 @@ static void load(const OpenMap &map, const Options &o, bool sync, const Director
 {
 	const std::string &path = o.args[0];
 	std::string what = (sync ? "sync " : "load ") + input_name(path);
-	Entries wanted = parse_list(map, path, o.allow_empty, what);
+	ListOptions list = o.list;
+	Entries wanted = parse_list(map, path, list, what);
 
 	what += (sync ? " with map " : " into map ") + quote(map.path);
 	if (!o.dry_run) {
@@ -328,7 +349,8 @@ static void load(const OpenMap &map, const Options &o, bool sync, const Director
 	check_room(map, now, wanted, change, what);
 	if (!o.dry_run)
 		apply(map, now, wanted, change, what);
-	print_change(map, now, wanted, change, {.entries = o.dry_run, .removed = sync}, format);
+	print_change(map, now, wanted, change,
+		     {.entries = o.dry_run, .removed = sync, .format = list.format}, format);
 	if (!o.dry_run)
 		flush_stdout("but it is done: " + count_changes(change, sync));
 }
@@ -379,6 +401,9 @@ static int map_edit(int argc, char **argv)
 							 ", and --netns is for a devmap");
 	find_types(map, o.types, purpose);
 	enter_netns(o.common.netns);
+	if (o.list.format && !takes_lists(map.key))
+		fail(o.verb + " " + input_name(o.args[0]),
+		     "--format goes with a map whose keys are addresses or CIDRs");
 	if (map.has_variables)
 		edit_variables(map, o, lock, format);
 	else if (o.verb == "show")

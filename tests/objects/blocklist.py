@@ -127,6 +127,8 @@ def text_of(rand, net):
         text = f"::ffff:{text.split('/')[0]}/{net.prefixlen}" if rand.random() < 0.5 else str(net)
     if net.prefixlen == net.max_prefixlen and rand.random() < 0.5:
         text = str(net.network_address)
+    elif net.version == 4 and rand.random() < 0.1:
+        text = rand.choice([f"{net[0]}-{net[-1]}", f"{net[0]} - {net[-1]}", net.with_netmask, f"{net[0]} {net.netmask}"])
     if net.version == 6 and rand.random() < 0.2:
         text = net.exploded.upper() if rand.random() < 0.5 else net.exploded
     return rand.choice(["", "", " ", "\t"]) + text + rand.choice(["", "", " ", "\r", "# 7", " ; SBL1", "\t# ::/0"]) + "\n"

@@ -93,7 +93,7 @@ list_id() {
 	write_list '192.0.2.7\n' good
 	loads "$BATS_TEST_TMPDIR/good"
 	write_list '10.0.0.1\n10.1.2.3/8\nexample.org\n10.0.0.0/33\n10.0.0\n010.0.0.1\n10.0.0.1 10.0.0.2\n'
-	write_list '2001:db8::1/32\n2001:db8::/129\n2001:db8:::\n10.0.0.1-10.0.0.9\n-1\n10.0.0.0/\n1.2.3.4/x # 7\n' two
+	write_list '2001:db8::1/32\n2001:db8::/129\n2001:db8:::\n10.0.0.9-10.0.0.1\n-1\n10.0.0.0/\n1.2.3.4/x # 7\n' two
 	run -1 --separate-stderr blocklist-load "$BPFFS/dir" load "$file" "$two"
 	[ -z "$output" ]
 	diff - <(echo "$stderr") <<-END
@@ -101,12 +101,12 @@ list_id() {
 		blocklist-load: $file:3: 'example.org' is not an IPv4 address or prefix
 		blocklist-load: $file:4: '10.0.0.0/33' has a prefix length that is not 0 to 32
 		blocklist-load: $file:5: '10.0.0' is not an IPv4 address or prefix
-		blocklist-load: $file:6: '010.0.0.1' is not an IPv4 address or prefix
-		blocklist-load: $file:7: unexpected text after the address: ' 10.0.0.2'
+		blocklist-load: $file:6: '010.0.0.1' has a number with a leading zero, which may be octal or decimal
+		blocklist-load: $file:7: '10.0.0.2' is not a netmask
 		blocklist-load: $two:1: host bits are set: did you mean 2001:db8::/32?
 		blocklist-load: $two:2: '2001:db8::/129' has a prefix length that is not 0 to 128
 		blocklist-load: $two:3: '2001:db8:::' is not an IPv6 address or prefix
-		blocklist-load: $two:4: '10.0.0.1-10.0.0.9' is not an IPv4 address or prefix
+		blocklist-load: $two:4: the range ends before it begins
 		blocklist-load: $two:5: '-1' is not an IPv4 address or prefix
 		blocklist-load: $two:6: '10.0.0.0/' has a prefix length that is not 0 to 32
 		blocklist-load: $two:7: '1.2.3.4/x' has a prefix length that is not 0 to 32
@@ -126,7 +126,7 @@ blocklist-load: load the lists into '$BPFFS/dir': 1 bad line, nothing is changed
 	active_is 192.0.2.7/32
 	write_list '10.0.0.1\nno\n'
 	run -0 --separate-stderr blocklist-load "$BPFFS/dir" load -j --skip-bad "$file"
-	[[ $output =~ ^'{"read":1,"bad":1,"merged":1,"ipv4":1,"ipv6":0,"bytes":'[0-9]+',"milliseconds":'[0-9]+'}'$ ]]
+	[[ $output =~ ^'{"read":1,"bad":1,"merged":1,"ipv4":1,"ipv6":0,"bytes":'[0-9]+',"milliseconds":'[0-9]+',"formats":["plain"]}'$ ]]
 	[ "$stderr" = "blocklist-load: $file:2: 'no' is not an IPv4 address or prefix" ]
 	active_is 10.0.0.1/32
 }

@@ -205,7 +205,7 @@ sys.exit(wrong != 0)' "$VALUE" "$@"
 		mac | 02:00:4C:FF:0A:01 | bytes.fromhex("02004cff0a01") | 02:00:4c:ff:0a:01
 		be32 | 192.0.2 | error: '192.0.2' is not an IPv4 address
 		be32 | 192.0.2.256 | error: '192.0.2.256' is not an IPv4 address
-		be32 | 192.0.2.01 | error: '192.0.2.01' is not an IPv4 address
+		be32 | 192.0.2.01 | error: '192.0.2.01' has a number with a leading zero, which may be octal or decimal
 		be32 | 192.0.2.1.1 | error: '192.0.2.1.1' is not an IPv4 address
 		be32 | 192.0..1 | error: '192.0..1' is not an IPv4 address
 		be32 | 192.0.2.1/24 | error: '192.0.2.1/24' is not an IPv4 address

@@ -1,61 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "input.h"
 
-#include <algorithm>
-#include <array>
 #include <string_view>
 
-#include "../lib/address.h"
 #include "../lib/cli.h"
 #include "../lib/lines.h"
+#include "../lib/scan.h"
 
 constexpr size_t line_max = size_t{1} << 20; // bytes of a line
 
-// The line without a comment at its end, and without the blanks around.
-static std::string_view strip_comment(std::string_view line)
+static void add(const ListedRange &range, List &list)
 {
-	constexpr std::string_view blanks = " \t\r";
-
-	line = line.substr(0, line.find_first_of("#;"));
-	line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
-	return line.substr(0, line.find_last_not_of(blanks) + 1);
-}
-
-template <typename Family> static Range<Family> parse_range(std::string_view text)
-{
-	using Address = typename Family::Address;
-	std::array<unsigned char, sizeof(Address)> bytes;
-	__u32 length = parse_cidr(text, bytes);
-	Address first = to_integer<Address>(bytes);
-	Address host = length ? (Address{1} << (Family::bits - length)) - 1 : ~Address{0};
-
-	return {first, first | host};
-}
-
-// Of IPv6, a v4-mapped address is an IPv4 one: no packet has it as its source. All of them, which
-// lists of bogons have as ::ffff:0:0/96, is not: it would be every IPv4 address.
-static void add_ip6(const Range<V6> &range, List &list)
-{
-	constexpr V6::Address mapped = V6::Address{0xffff} << V4::bits;
-
-	if (range.first >> V4::bits == 0xffff && range.last - range.first < UINT32_MAX)
-		list.v4.push_back({static_cast<V4::Address>(range.first - mapped),
-				   static_cast<V4::Address>(range.last - mapped)});
+	if (range.is_ip4)
+		list.v4.push_back({static_cast<V4::Address>(range.first),
+				   static_cast<V4::Address>(range.last)});
 	else
-		list.v6.push_back(range);
-}
-
-static void add_line(std::string_view line, Input &input)
-{
-	std::string_view entry = strip_comment(line);
-
-	if (entry.empty())
-		return;
-	if (entry.find(':') == std::string_view::npos)
-		input.list.v4.push_back(parse_range<V4>(entry));
-	else
-		add_ip6(parse_range<V6>(entry), input.list);
-	input.read++;
+		list.v6.push_back({range.first, range.last});
 }
 
 // Why the FILE is refused; empty if it is not. A failed download is an empty file, or a page that
@@ -75,20 +35,30 @@ static std::string why_refused(const std::string &path, size_t read, size_t bad,
 }
 
 // Returns how many lines are bad.
-static size_t read_file(const std::string &path, Input &input)
+static size_t read_file(const std::string &path, std::optional<ListFormat> format, Input &input)
 {
 	Lines lines(path, "#;", line_max);
+	ListParser parser(format, Family::Any);
 	std::string_view line;
+	std::string_view rest;
+	ListedRange range;
 
 	while (lines.next(line)) {
 		try {
 			if (lines.is_cut())
 				throw ValueError("the line is longer than a megabyte");
-			add_line(line, input);
+			if (!parser.parse(line, range, rest))
+				continue;
+			if (!rest.empty())
+				throw ValueError("unexpected text after the address: " +
+						 excerpt(rest));
+			add(range, input.list);
+			input.read++;
 		} catch (const ValueError &e) {
 			lines.print_bad(e.what());
 		}
 	}
+	input.formats.push_back(parser.format());
 	return lines.bad();
 }
 
@@ -102,7 +72,7 @@ Input read_files(const std::vector<std::string> &paths, const Limits &limits,
 	for (const std::string &path : paths) {
 		size_t before = input.read;
 
-		bad.push_back(read_file(path, input));
+		bad.push_back(read_file(path, limits.format, input));
 		read.push_back(input.read - before);
 		input.bad += bad.back();
 	}

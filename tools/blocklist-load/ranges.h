@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-// Ranges of addresses, and the CIDRs that a range consists of. An address is an integer
-// in host byte order.
+// The addresses to block, as ranges of integers in host byte order.
 #pragma once
 
 #include <linux/types.h>
 
 #include <algorithm>
-#include <bit>
 #include <vector>
 
 #include "../../bpf/xdp_blocklist.h"
+#include "../lib/range.h"
 
 // The differences between the two address families, so that one code does for both. A slot
 // is a part of the address space, see xdp_blocklist.h.
 struct V4 {
-	using Address = __u32;
+	using Address = Ip4Number;
 	static constexpr int bits = 32;
 
 	static __u32 slot(Address a)
@@ -29,7 +28,7 @@ struct V4 {
 };
 
 struct V6 {
-	using Address = unsigned __int128;
+	using Address = Ip6Number;
 	static constexpr int bits = 128;
 
 	static __u32 slot(Address a)
@@ -76,37 +75,11 @@ template <typename Family> void merge(Ranges<Family> &ranges)
 	ranges.resize(count);
 }
 
-inline int trailing_zeros(V4::Address a)
-{
-	return std::countr_zero(a);
-}
-
-inline int trailing_zeros(V6::Address a)
-{
-	auto low = static_cast<__u64>(a);
-
-	return low ? std::countr_zero(low) : 64 + std::countr_zero(static_cast<__u64>(a >> 64));
-}
-
 // Call f(first address, prefix length) for the fewest CIDRs that make up the range.
 template <typename Family, typename Function>
 void for_each_cidr(const Range<Family> &range, Function f)
 {
-	using Address = typename Family::Address;
-	Address first = range.first;
-
-	for (;;) {
-		int host_bits = trailing_zeros(first);
-		Address host =
-			host_bits < Family::bits ? (Address{1} << host_bits) - 1 : ~Address{0};
-
-		for (; host > range.last - first; host >>= 1)
-			host_bits--;
-		f(first, Family::bits - host_bits);
-		if (first + host == range.last)
-			return;
-		first += host + 1;
-	}
+	for_each_cidr(range.first, range.last, f);
 }
 
 template <typename Family> size_t count_cidrs(const Ranges<Family> &ranges)

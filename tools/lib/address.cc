@@ -178,14 +178,23 @@ static bool read_ip4(std::string_view &text, std::span<unsigned char> out)
 	return true;
 }
 
+// The characters of an IPv6 address.
+static constexpr std::array<bool, 256> in_address = [] {
+	std::array<bool, 256> table = {};
+
+	for (unsigned char c : std::string_view("0123456789abcdefABCDEF:."))
+		table[c] = true;
+	return table;
+}();
+
 // `is_ip4` says that it was written as IPv4, which stands for the v4-mapped address.
 static bool read_ip6(std::string_view &text, std::span<unsigned char> out, bool &is_ip4)
 {
 	std::array<char, INET6_ADDRSTRLEN> copy;
-	size_t size = text.find_first_not_of("0123456789abcdefABCDEF:.");
+	size_t size = 0;
 
-	if (size == std::string_view::npos)
-		size = text.size();
+	while (size < text.size() && in_address[static_cast<unsigned char>(text[size])])
+		size++;
 	if (size >= copy.size())
 		return false;
 	std::string_view address = text.substr(0, size);
@@ -199,9 +208,46 @@ static bool read_ip6(std::string_view &text, std::span<unsigned char> out, bool 
 	return inet_pton(AF_INET6, copy.data(), out.data()) == 1;
 }
 
+size_t scan_address(std::string_view &text, std::span<unsigned char, 16> address)
+{
+	if (read_ip4(text, address))
+		return 4;
+	std::string_view rest = text;
+	bool is_ip4;
+
+	if (!read_ip6(rest, address, is_ip4) || is_ip4)
+		return 0;
+	text = rest;
+	return 16;
+}
+
+bool has_padded_octet(std::string_view text)
+{
+	text = text.substr(0, text.find_first_of("/-"));
+	// Of an IPv6 address, the part that is written as IPv4.
+	text = text.substr(text.rfind(':') + 1);
+	if (text.find('.') == std::string_view::npos ||
+	    text.find_first_not_of("0123456789.") != std::string_view::npos)
+		return false;
+	for (size_t at = 0; at < text.size(); at++)
+		if (text[at] == '0' && (!at || text[at - 1] == '.') && at + 1 < text.size() &&
+		    text[at + 1] != '.')
+			return true;
+	return false;
+}
+
 static const char *family(std::span<unsigned char> address)
 {
 	return address.size() == 4 ? "IPv4" : "IPv6";
+}
+
+// `text` is no address of the size of `address`.
+[[noreturn]] static void refuse(std::string_view text, std::span<unsigned char> address,
+				const char *what)
+{
+	if (has_padded_octet(word(text)))
+		throw ValueError(quote_word(text) + padded_octet);
+	throw ValueError(quote_word(text) + " is not an " + family(address) + what);
 }
 
 // The IPv4 address of a v4-mapped one.
@@ -234,7 +280,7 @@ void read_address(std::string_view &text, std::span<unsigned char> address)
 	bool is_ip4;
 
 	if (!read_ip(rest, address, is_ip4) || !at_end(rest))
-		throw ValueError(quote_word(text) + " is not an " + family(address) + " address");
+		refuse(text, address, " address");
 	text = rest;
 }
 
@@ -268,8 +314,7 @@ __u32 read_cidr(std::string_view &text, std::span<unsigned char> address)
 	bool is_ip4;
 
 	if (!read_ip(rest, address, is_ip4) || (!at_end(rest) && rest[0] != '/'))
-		throw ValueError(quote_word(text) + " is not an " + family(address) +
-				 " address or prefix");
+		refuse(text, address, " address or prefix");
 	__u32 bits = is_ip4 ? 32 : 128; // which the length in the text counts
 	__u32 length = bits;
 	if (skip(rest, '/') && !read_length(rest, bits, length))

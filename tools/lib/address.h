@@ -9,9 +9,11 @@
 //   02:00:00:00:00:01   MAC
 #pragma once
 
+#include <endian.h>
 #include <linux/types.h>
 
 #include <array>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +33,16 @@ constexpr size_t longest_cidr = longest_address + sizeof("/128");
 // Append a CIDR.
 void append_cidr(std::string &out, Bytes address, __u32 length);
 void append_unmapped_cidr(std::string &out, Bytes address, __u32 length);
+
+// Read an address of either family at the front of `text`, whatever follows it, and remove it.
+// Returns how many bytes it has, 4 or 16; or 0, and `text` is as it was.
+size_t scan_address(std::string_view &text, std::span<unsigned char, 16> address);
+
+// Has the IPv4 address a zero before the other digits of a number? inet_aton(3) reads it as octal,
+// others as decimal.
+bool has_padded_octet(std::string_view text);
+constexpr const char *padded_octet =
+	" has a number with a leading zero, which may be octal or decimal";
 
 // Read an address at the front of `text` into `address`, whose size says which family it is,
 // and remove it. Throws ValueError; then `text` is as it was.
@@ -53,22 +65,36 @@ Bytes unmap(Bytes address);
 bool clear_host_bits(std::span<unsigned char> address, __u32 length);
 
 // An address as an integer of the same size, in host byte order, to sort and to count with:
-// __u32 for IPv4, unsigned __int128 for IPv6.
+// __u32 for IPv4, unsigned __int128 for IPv6. Byte by byte this would take a tenth of the time
+// of a list.
 template <typename Integer>
 Integer to_integer(const std::array<unsigned char, sizeof(Integer)> &address)
 {
-	Integer integer = 0;
+	if constexpr (sizeof(Integer) == 16) {
+		std::array<__u64, 2> halves;
 
-	for (unsigned char byte : address)
-		integer = integer << 8 | byte;
-	return integer;
+		memcpy(halves.data(), address.data(), sizeof(halves));
+		return Integer{be64toh(halves[0])} << 64 | be64toh(halves[1]);
+	} else {
+		Integer integer;
+
+		memcpy(&integer, address.data(), sizeof(integer));
+		return be32toh(integer);
+	}
 }
 
 template <typename Integer> std::array<unsigned char, sizeof(Integer)> from_integer(Integer integer)
 {
 	std::array<unsigned char, sizeof(Integer)> address;
 
-	for (size_t i = address.size(); i--; integer >>= 8)
-		address[i] = static_cast<unsigned char>(integer);
+	if constexpr (sizeof(Integer) == 16) {
+		std::array<__u64, 2> halves = {htobe64(static_cast<__u64>(integer >> 64)),
+					       htobe64(static_cast<__u64>(integer))};
+
+		memcpy(address.data(), halves.data(), sizeof(halves));
+	} else {
+		integer = htobe32(integer);
+		memcpy(address.data(), &integer, sizeof(integer));
+	}
 	return address;
 }

@@ -13,7 +13,7 @@
 
 #include "cli.h"
 
-constexpr size_t block = size_t{64} << 10;    // bytes that are read at a time
+constexpr size_t block = size_t{64} << 10;	    // bytes that are read at a time
 constexpr uint64_t xz_memory = uint64_t{256} << 20; // four times what xz -9 needs
 constexpr const char *too_short = "unexpected end of file";
 constexpr const char *too_long = "other data follows the compressed data";

@@ -274,6 +274,8 @@ static void print_json_change(const OpenMap &map, const Entries &now, const Entr
 	       std::to_string(change.changed.size());
 	if (summary.removed)
 		out += R"(,"removed":)" + std::to_string(change.removed.size());
+	if (summary.format)
+		out += R"(,"format":")" + std::string(format_name(*summary.format)) + '"';
 	out += '}';
 	if (format.pretty)
 		out = indent_json(out);
@@ -310,7 +312,10 @@ static void print_text_change(const OpenMap &map, const Entries &now, const Entr
 	};
 	if (summary.entries)
 		each_change(map, now, wanted, change, add);
-	out += count_changes(change, summary.removed) + '\n';
+	out += count_changes(change, summary.removed);
+	if (summary.format && *summary.format != ListFormat::Plain)
+		out += std::string(" (") + format_name(*summary.format) + ")";
+	out += '\n';
 	write_out(out, 0);
 }
 

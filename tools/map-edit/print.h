@@ -2,6 +2,9 @@
 // Entries and changes, as text or as JSON, on standard output.
 #pragma once
 
+#include <optional>
+
+#include "../lib/list.h"
 #include "change.h"
 #include "entries.h"
 #include "map.h"
@@ -21,8 +24,9 @@ void print_entry(const OpenMap &map, const unsigned char *key, const unsigned ch
 
 // How much a change is.
 struct Summary {
-	bool entries = false; // print each entry that changes
-	bool removed = false; // print how many are removed
+	bool entries = false;		  // print each entry that changes
+	bool removed = false;		  // print how many are removed
+	std::optional<ListFormat> format; // of the list, if the map takes several
 };
 void print_change(const OpenMap &map, const Entries &now, const Entries &wanted,
 		  const Change &change, Summary summary, const Format &format);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "../lib/address.h"
 #include "../lib/cli.h"
 #include "../lib/lines.h"
 #include "../lib/lpm.h"
@@ -153,12 +154,15 @@ void parse_assignment(const Type &type, std::string_view text, bool in_file,
 		      std::span<unsigned char> out)
 {
 	skip_blanks(text);
-	bool at_end = text.empty() || (in_file && text[0] == '#');
+	auto is_end = [&] {
+		return text.empty() || (in_file && (text[0] == '#' || text[0] == ';'));
+	};
+	bool at_end = is_end();
 	if (skip(text, '=')) {
 		skip_blanks(text);
 		parse_front(type, text, out, Missing::Zero);
 		skip_blanks(text);
-		at_end = text.empty() || (in_file && text[0] == '#');
+		at_end = is_end();
 	} else {
 		set_default(type, at_end, out);
 	}
@@ -166,14 +170,95 @@ void parse_assignment(const Type &type, std::string_view text, bool in_file,
 		throw ValueError("unexpected text after the entry: " + excerpt(text));
 }
 
+// ---- entries of published lists
+
+bool takes_lists(const Type &key)
+{
+	return key.kind == Kind::Cidr4 || key.kind == Kind::Cidr6 || is_address_field(key);
+}
+
+static bool is_ip4_key(const Type &key)
+{
+	return key.kind == Kind::Cidr4 || key.kind == Kind::Ip4;
+}
+
+static Family family_of(const Type &key)
+{
+	return is_ip4_key(key) ? Family::Ip4 : Family::Ip6;
+}
+
+template <typename Address> static void put_address(Address address, std::span<unsigned char> out)
+{
+	auto bytes = from_integer(address);
+
+	std::copy(bytes.begin(), bytes.end(), out.begin());
+}
+
+// Call f() for each key of the range: the fewest prefixes, or each address. The key is put
+// into `key`.
+template <typename Address, typename Function>
+static void each_key(const OpenMap &map, Address first, Address last,
+		     std::vector<unsigned char> &key, Function f)
+{
+	if (!is_address_field(map.key)) {
+		for_each_cidr(first, last, [&](Address address, int length) {
+			__u32 bits = length;
+
+			memcpy(key.data(), &bits, sizeof(bits));
+			put_address(address, cidr_address(map.key, std::span(key)));
+			f();
+		});
+		return;
+	}
+	if (last - first >= map.info.max_entries)
+		throw ValueError("the range has more keys than the map can hold (" +
+				 std::to_string(map.info.max_entries) + ")");
+	for (Address address = first;; address++) {
+		put_address(address, key);
+		f();
+		if (address == last)
+			return;
+	}
+}
+
 // Reads KEY[=VALUE] into entries.
 class EntryParser
 {
 public:
-	explicit EntryParser(const OpenMap &map)
+	EntryParser(const OpenMap &map, std::optional<ListFormat> format)
 	    : map_(map), why_unmatched_(find_unmatched_check(map)), entries_(map, map.value.size),
-	      value_(map.value.size)
+	      list_(format, family_of(map.key)), value_(map.value.size)
 	{
+	}
+
+	// A line of a list in a published format. Returns false where it has no entry.
+	bool parse_listed(std::string_view line)
+	{
+		std::string_view rest;
+		ListedRange range;
+
+		if (!list_.parse(line, range, rest))
+			return false;
+		if (!range.is_ip4 && is_ip4_key(map_.key))
+			throw ValueError(quote_word(line) + " is not an IPv4 address or prefix");
+		parse_assignment(map_.value, rest, true, value_);
+		range_.first.assign(map_.key.size, 0);
+		auto add = [this] {
+			check_effect();
+			entries_.add(range_.first.data(), value_.data());
+		};
+		Ip6Number base = range.is_ip4 ? v4_mapped_first : 0;
+		if (is_ip4_key(map_.key))
+			each_key(map_, static_cast<Ip4Number>(range.first),
+				 static_cast<Ip4Number>(range.last), range_.first, add);
+		else
+			each_key(map_, base + range.first, base + range.last, range_.first, add);
+		return true;
+	}
+
+	ListFormat format() const
+	{
+		return list_.format();
 	}
 
 	// In a file, a comment may follow.
@@ -249,13 +334,14 @@ private:
 	const OpenMap &map_;
 	WhyUnmatched why_unmatched_;
 	Entries entries_;
+	ListParser list_;
 	KeyRange range_; // these are members to be allocated only once
 	std::vector<unsigned char> value_;
 };
 
 Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args)
 {
-	EntryParser parser(map);
+	EntryParser parser(map, {});
 
 	for (const std::string &arg : args) {
 		try {
@@ -275,22 +361,38 @@ void check_bad_lines(const Lines &lines, const std::string &what)
 		fail(what, bad_lines(lines.bad()) + " so far, nothing is changed");
 }
 
-Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty,
+// The key with its fields, as show prints one whose prefix has host bits set: it is no JSON.
+static bool is_struct(std::string_view line)
+{
+	if (!skip(line, '{'))
+		return false;
+	skip_blanks(line);
+	return !line.starts_with('"');
+}
+
+Entries parse_list(const OpenMap &map, const std::string &path, ListOptions &options,
 		   const std::string &what)
 {
-	Lines lines(path, "#", line_max);
-	EntryParser parser(map);
+	bool is_list = takes_lists(map.key);
+	Lines lines(path, is_list ? "#;" : "#", line_max);
+	EntryParser parser(map, options.format);
 	std::string_view line;
 	Progress progress;
 	size_t count = 0;
+	size_t read = 0;
 
 	while (lines.next(line)) {
 		if (lines.is_cut()) // perhaps the file is not text at all, such as /dev/zero
 			fail(lines.what(), "a line is longer than 16 MiB");
-		if (++count % progress_lines == 0)
+		if (++read % progress_lines == 0)
 			progress.say("lines read:", lines.number());
 		try {
-			parser.parse(line, true);
+			if (!is_list || is_struct(line)) {
+				parser.parse(line, true);
+				count++;
+			} else if (parser.parse_listed(line)) {
+				count++;
+			}
 		} catch (const ValueError &e) {
 			progress.clear();
 			lines.print_bad(e.what());
@@ -303,7 +405,9 @@ Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty
 	}
 	if (lines.bad())
 		fail(what, bad_lines(lines.bad()) + ", nothing is changed");
-	if (!count && !allow_empty)
+	if (!count && !options.allow_empty)
 		fail(what, "it has no entry, nothing is changed (--allow-empty permits it)");
+	if (is_list)
+		options.format = parser.format();
 	return parser.finish();
 }

@@ -2,12 +2,14 @@
 // Keys and entries as the user writes them: KEY, FROM-TO, KEY=VALUE, lists.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "../lib/lines.h"
+#include "../lib/list.h"
 #include "entries.h"
 #include "map.h"
 
@@ -31,10 +33,19 @@ std::vector<KeyRange> parse_ranges(const OpenMap &map, const std::vector<std::st
 // The arguments KEY[=VALUE] or FROM-TO[=VALUE], sorted. Throws UsageError.
 Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args);
 
+// May lists for a map with such keys have any of the published formats?
+bool takes_lists(const Type &key);
+
+struct ListOptions {
+	bool allow_empty = false; // else a list without an entry is an error
+	// Of the list; else its content says it, and then this is what has been found, if the map
+	// takes_lists().
+	std::optional<ListFormat> format;
+};
+
 // The same of a list, one a line. Prints the bad lines, and its progress. Fails if there is a bad
-// line, and, unless `allow_empty`, if there is no entry; `what` says what is being done: "load
-// 'FILE'".
-Entries parse_list(const OpenMap &map, const std::string &path, bool allow_empty,
+// line, and if there is no entry; `what` says what is being done: "load 'FILE'".
+Entries parse_list(const OpenMap &map, const std::string &path, ListOptions &options,
 		   const std::string &what);
 
 // Fail where so many lines of it are bad that it is no list: it may have no end.
