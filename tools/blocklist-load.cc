@@ -134,7 +134,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jpvhV", options, nullptr)) != -1) {
+	while ((c = next_option(argc, argv, "jpvhV", options)) != -1) {
 		switch (c) {
 		case SkipBad:
 			o.limits.skip_bad = true;

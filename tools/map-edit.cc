@@ -170,7 +170,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:jpvhV", options, nullptr)) != -1) {
+	while ((c = next_option(argc, argv, "n:jpvhV", options)) != -1) {
 		switch (c) {
 		case OptKey:
 			o.types.key = require_nonempty(optarg, "--key");

@@ -79,7 +79,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "m:o:rn:jpvhV", options, nullptr)) != -1) {
+	while ((c = next_option(argc, argv, "m:o:rn:jpvhV", options)) != -1) {
 		switch (c) {
 		case 'm':
 			o.access.mode = parse_mode(optarg);
@@ -243,7 +243,7 @@ static void report(const std::vector<NamedMap> &maps, const std::vector<Pin> &pi
 			list.push_back(
 				{{"id", maps[i].id}, {"name", maps[i].name}, {"pinned", path}});
 		else
-			printf("map %u pinned at '%s'\n", maps[i].id, path.c_str());
+			printf("map %u pinned at %s\n", maps[i].id, quote(path).c_str());
 	}
 	if (common.json)
 		print_json(list, common.pretty);

@@ -119,7 +119,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "m:o:rvhV", options, nullptr)) != -1) {
+	while ((c = next_option(argc, argv, "m:o:rvhV", options)) != -1) {
 		switch (c) {
 		case OptType:
 			o.type = parse_type(optarg);
@@ -315,10 +315,10 @@ static void report(const Fd &program, const std::string &pin, const std::vector<
 	struct bpf_prog_info info = prog_info(program);
 
 	for (const SharedMap &map : maps)
-		printf("map %u %s '%s'\n", map_info(map.fd).id,
-		       map.reused ? "reused from" : "pinned at", map.path.c_str());
-	printf("program %u, %s, pinned at '%s'\n", info.id, prog_type_name(info.type).c_str(),
-	       pin.c_str());
+		printf("map %u %s %s\n", map_info(map.fd).id,
+		       map.reused ? "reused from" : "pinned at", quote(map.path).c_str());
+	printf("program %u, %s, pinned at %s\n", info.id, prog_type_name(info.type).c_str(),
+	       quote(pin).c_str());
 	flush_stdout();
 }
 

@@ -93,7 +93,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "jpvhV", options, nullptr)) != -1) {
+	while ((c = next_option(argc, argv, "jpvhV", options)) != -1) {
 		switch (c) {
 		case OptHex:
 			o.hex = true;
@@ -415,10 +415,8 @@ static int ringbuf_read(int argc, char **argv)
 		lost->print_before();
 	read_events(ring.get(), o.map, reader, lost);
 
-	fprintf(stderr, "%s: %llu events read", tool_name().c_str(), reader.events());
-	if (lost)
-		fprintf(stderr, ", %llu lost", lost->since_start());
-	fputs("\n", stderr);
+	tell(std::to_string(reader.events()) + " events read" +
+	     (lost ? ", " + std::to_string(lost->since_start()) + " lost" : ""));
 	return 0;
 }
 

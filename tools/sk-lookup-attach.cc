@@ -61,7 +61,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "rn:vhV", options, nullptr)) != -1) {
+	while ((c = next_option(argc, argv, "rn:vhV", options)) != -1) {
 		switch (c) {
 		case 'e':
 			o.expect = require_nonempty(optarg, "--expect");
@@ -186,8 +186,8 @@ static int sk_lookup_attach(int argc, char **argv)
 	else
 		attach(prog, netns, o.link, "attach program " + quote(o.prog));
 	if (o.common.verbose)
-		printf("attached program %u to network namespace net:[%llu] by link '%s'\n",
-		       prog_info(prog).id, netns_inode(netns), o.link.c_str());
+		printf("attached program %u to network namespace net:[%llu] by link %s\n",
+		       prog_info(prog).id, netns_inode(netns), quote(o.link).c_str());
 	return 0;
 }
 

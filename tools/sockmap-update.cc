@@ -123,7 +123,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:vhV", options, nullptr)) != -1) {
+	while ((c = next_option(argc, argv, "n:vhV", options)) != -1) {
 		std::string value = optarg ? optarg : "";
 
 		switch (c) {
@@ -324,7 +324,7 @@ static int sockmap_update(int argc, char **argv)
 	if (o.remove) {
 		remove(map, key, "delete from " + slot);
 		if (o.common.verbose)
-			printf("key %s: empty\n", o.key.c_str());
+			printf("key %s: empty\n", printable(o.key).c_str());
 		return 0;
 	}
 	enter_netns(o.common.netns);
@@ -333,7 +333,7 @@ static int sockmap_update(int argc, char **argv)
 	if (info.type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
 		warn_of_sk_lookup(sock, o.common.netns);
 	if (o.common.verbose)
-		printf("key %s: socket with cookie %s\n", o.key.c_str(),
+		printf("key %s: socket with cookie %s\n", printable(o.key).c_str(),
 		       cookie_text(cookie_of(sock)).c_str());
 	return 0;
 }

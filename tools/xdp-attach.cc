@@ -120,7 +120,7 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "n:jpvhV", options, nullptr)) != -1) {
+	while ((c = next_option(argc, argv, "n:jpvhV", options)) != -1) {
 		switch (c) {
 		case 'm':
 			o.mode = parse_mode_name(optarg);
@@ -503,7 +503,7 @@ static void report(const Interface &dev, const std::vector<Result> &results, con
 		if (o.common.json)
 			list.push_back(result_json(dev, result, o.link));
 		else
-			puts(text.c_str());
+			puts(printable(text).c_str());
 		done += (done.empty() ? "" : ", ") + text;
 	}
 	if (o.common.json)

@@ -836,7 +836,7 @@ $one={low=0 number=0 wide=0 flag=false color=RED whole=0}" "$BPFFS/bits" show
 	says "2 added, 0 changed" "$@" load "$BATS_TEST_TMPDIR/file"
 	map_is m 0700=01 0800=01
 	write_list '7\n\xef\xbb\xbf8\n'
-	refused "$BATS_TEST_TMPDIR/file:2: '"$'\xef\xbb\xbf'"8' is not a number
+	refused "$BATS_TEST_TMPDIR/file:2: '\xef\xbb\xbf8' is not a number
 map-edit: load '$BATS_TEST_TMPDIR/file': 1 bad line, nothing is changed" "$@" load "$BATS_TEST_TMPDIR/file"
 }
 

@@ -6,10 +6,12 @@
 #include <getopt.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -27,17 +29,13 @@ static std::string name;
 	throw std::runtime_error(what + ": " + reason);
 }
 
-void warn(const std::string &text)
+std::string printable(std::string_view text, std::string_view keep)
 {
-	fprintf(stderr, "%s: warning: %s\n", name.c_str(), text.c_str());
-}
+	std::string out;
 
-std::string quote(std::string_view text)
-{
-	std::string out = "'";
-
+	out.reserve(text.size());
 	for (unsigned char c : text) {
-		if (c >= 0x20 && c != 0x7f) {
+		if ((c >= 0x20 && c < 0x7f) || keep.find(static_cast<char>(c)) != keep.npos) {
 			out += static_cast<char>(c);
 			continue;
 		}
@@ -45,7 +43,22 @@ std::string quote(std::string_view text)
 		snprintf(hex, sizeof(hex), "\\x%02x", c);
 		out += hex;
 	}
-	return out + "'";
+	return out;
+}
+
+std::string quote(std::string_view text)
+{
+	return "'" + printable(text) + "'";
+}
+
+void tell(std::string_view text, std::string_view keep)
+{
+	fprintf(stderr, "%s: %s\n", name.c_str(), printable(text, keep).c_str());
+}
+
+void warn(const std::string &text)
+{
+	tell("warning: " + text);
 }
 
 uint64_t parse_number(std::string_view text, const std::string &name, uint64_t min, uint64_t max,
@@ -82,21 +95,28 @@ std::string require_nonempty(const std::string &text, const std::string &option)
 	return text;
 }
 
+constexpr std::string_view layout = "\n\t"; // which a text of several lines has
+constexpr size_t longest_warning = 1023;
+
 static bool print_log;
 static std::vector<std::string> warnings;
 
 static int take_log(enum libbpf_print_level level, const char *format, va_list args)
 {
-	if (level == LIBBPF_WARN) {
-		char line[1024];
-		va_list copy;
+	char *text = nullptr;
 
-		va_copy(copy, args);
-		vsnprintf(line, sizeof(line), format, copy);
-		va_end(copy);
-		warnings.emplace_back(line, strcspn(line, "\n"));
-	}
-	return print_log ? vfprintf(stderr, format, args) : 0;
+	if (level != LIBBPF_WARN && !print_log)
+		return 0;
+	if (vasprintf(&text, format, args) < 0)
+		return 0;
+	// It quotes names and the verifier, which quotes the object.
+	if (level == LIBBPF_WARN)
+		warnings.push_back(printable(
+			std::string_view(text, std::min(strcspn(text, "\n"), longest_warning))));
+	if (print_log)
+		fputs(printable(text, layout).c_str(), stderr);
+	free(text);
+	return 0;
 }
 
 void log_libbpf()
@@ -119,9 +139,37 @@ const std::string &tool_name()
 	return name;
 }
 
-// Thrown when the line that says what is wrong is already out.
-struct Reported {
-};
+int next_option(int argc, char **argv, const char *letters, const struct option *options)
+{
+	char *text = nullptr;
+	size_t size = 0;
+	FILE *real = stderr;
+
+	opterr = 0;
+	int option = getopt_long(argc, argv, letters, options, nullptr);
+	if (option != '?')
+		return option;
+
+	// Have getopt_long() say it: again from the first argument, and not on the terminal,
+	// since it quotes the argument as it is.
+	FILE *said = open_memstream(&text, &size);
+	if (!said)
+		throw std::bad_alloc();
+	stderr = said;
+	opterr = 1;
+	optind = 0;
+	do
+		option = getopt_long(argc, argv, letters, options, nullptr);
+	while (option != '?' && option != -1);
+	stderr = real;
+	fclose(said);
+	std::string_view line(text, size);
+	line.remove_prefix(std::min(name.size() + 2, line.size())); // "NAME: "
+	line.remove_suffix(line.ends_with('\n'));
+	UsageError error{std::string(line)};
+	free(text);
+	throw error;
+}
 
 bool take_common_option(int option, CommonOptions &common, void (*usage)())
 {
@@ -146,13 +194,7 @@ bool take_common_option(int option, CommonOptions &common, void (*usage)())
 		printf("%s (hookset) %s\n", name.c_str(), HOOKSET_VERSION);
 		return false;
 	}
-	throw Reported();
-}
-
-static int misuse()
-{
-	fprintf(stderr, "Try '%s --help'\n", name.c_str());
-	return 2;
+	throw std::logic_error("option " + std::to_string(option) + " has no case");
 }
 
 void write_out(std::string &out, size_t least)
@@ -201,15 +243,14 @@ int run_tool(const char *tool, int (*body)(int argc, char **argv), int argc, cha
 		flush_stdout();
 		return status;
 	} catch (const UsageError &e) {
-		fprintf(stderr, "%s: %s\n", tool, e.what());
-		return misuse();
-	} catch (const Reported &) {
-		return misuse();
+		tell(e.what());
+		fprintf(stderr, "Try '%s --help'\n", tool);
+		return 2;
 	} catch (const std::bad_alloc &) {
-		fprintf(stderr, "%s: out of memory\n", tool);
+		tell("out of memory");
 		return 1;
 	} catch (const std::exception &e) {
-		fprintf(stderr, "%s: %s\n", tool, e.what());
+		tell(e.what(), layout); // the verifier's log has lines
 		return 1;
 	}
 }

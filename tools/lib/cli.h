@@ -3,6 +3,8 @@
 // errors in one line, strict numbers.
 #pragma once
 
+#include <getopt.h>
+
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -25,10 +27,19 @@ constexpr int enotsupp = 524;
 // The operation failed for a reason that is no errno: "what: reason".
 [[noreturn]] void fail(const std::string &what, const std::string &reason);
 
+// Print "NAME: text" on stderr, in one line, printable but for `keep`. All messages of the tools
+// go through here; so what the kernel or a library has put into a message is no risk.
+void tell(std::string_view text, std::string_view keep = {});
+
 // A warning on stderr, in one line. The operation goes on.
 void warn(const std::string &text);
 
-// 'text', for messages. Bytes that are not printable are shown as \xNN.
+// The text in printable ASCII. Every other byte is shown as \xNN: control characters, since they
+// act on the terminal, and all bytes from 0x80 on, as UTF-8 too has characters that act, or that
+// look like others. Those in `keep` stay as they are.
+std::string printable(std::string_view text, std::string_view keep = {});
+
+// 'text', for messages, printable.
 std::string quote(std::string_view text);
 
 // The whole of `text` as a number from min to max, in base 10 or 16: no sign, no
@@ -57,9 +68,11 @@ struct CommonOptions {
 	std::string netns; // empty: our own
 };
 
-// Take an option that getopt_long() has returned and the tool does not know itself: -n, -j, -p,
-// -v, -h, -V. Returns false where --help or --version has been answered. Throws UsageError's
-// kind for an option that nobody knows, of which getopt_long() has printed the message.
+// getopt_long(), which throws UsageError with its message where it would print that itself.
+int next_option(int argc, char **argv, const char *letters, const struct option *options);
+
+// Take an option that next_option() has returned and the tool does not know itself: -n, -j, -p,
+// -v, -h, -V. Returns false where --help or --version has been answered.
 bool take_common_option(int option, CommonOptions &common, void (*usage)());
 
 // Output is held back until there is so much of it, in bytes.

@@ -74,14 +74,13 @@ void Lines::print_bad(const char *reason)
 {
 	if (++bad_ > printed_bad)
 		return;
-	fprintf(stderr, "%s: %s:%zu: %s\n", tool_name().c_str(), name_.c_str(), number_, reason);
+	tell(name_ + ":" + std::to_string(number_) + ": " + reason);
 }
 
 void Lines::print_unprinted() const
 {
 	if (bad_ > printed_bad)
-		fprintf(stderr, "%s: %s: %zu more bad lines\n", tool_name().c_str(), name_.c_str(),
-			bad_ - printed_bad);
+		tell(name_ + ": " + std::to_string(bad_ - printed_bad) + " more bad lines");
 }
 
 std::string input_name(const std::string &path)

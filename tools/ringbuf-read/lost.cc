@@ -67,7 +67,7 @@ __u64 LostCounter::read()
 void LostCounter::print_before() const
 {
 	if (before_)
-		fprintf(stderr, "%s: %llu events were lost before\n", tool_name().c_str(), before_);
+		tell(std::to_string(before_) + " events were lost before");
 }
 
 void LostCounter::print_new()
@@ -75,7 +75,7 @@ void LostCounter::print_new()
 	__u64 now = read();
 
 	if (now != printed_)
-		fprintf(stderr, "%s: %llu events lost\n", tool_name().c_str(), now - printed_);
+		tell(std::to_string(now - printed_) + " events lost");
 	printed_ = now;
 }
 
