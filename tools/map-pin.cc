@@ -19,14 +19,17 @@
 #include "lib/fd.h"
 #include "lib/interface.h"
 #include "lib/json.h"
+#include "lib/map_name.h"
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "lib/pin.h"
+#include "lib/type.h"
 
 struct Options {
 	CommonOptions common;
 	Access access;
 	bool replace = false;
+	std::string btf;    // an object file; empty: what the kernel has
 	std::string source; // dev, prog, link or map
 	std::string object; // which one
 	std::string path;   // DIR, or for `map` PATH
@@ -34,8 +37,15 @@ struct Options {
 
 struct NamedMap {
 	__u32 id;
-	std::string name; // as the kernel has it
+	std::vector<std::string> may_be; // its name; several where BTF tells no more
+	std::string name;		 // the full one, where it can be had
 	Fd fd;
+};
+
+// Where the full names of maps are: the kernel has only the first 15 characters.
+struct NameSource {
+	Btf object;				   // of --btf, or none
+	const std::vector<Fd> *programs = nullptr; // that use the maps
 };
 
 static void usage()
@@ -49,6 +59,8 @@ static void usage()
 	      "are pinned or none. DIR is created if it is missing. A dot in a map's name\n"
 	      "becomes an underscore.\n"
 	      "\n"
+	      "      --btf=OBJ             read the full names of maps from this object file\n"
+	      "                            (default: from the kernel's BTF)\n"
 	      "  -m, --mode=MODE           mode of the pins, octal (default: 0600)\n"
 	      "  -o, --owner=USER[:GROUP]  owner of the pins (default: the caller)\n"
 	      "  -r, --replace             replace existing pins, each atomically\n"
@@ -66,6 +78,7 @@ static void usage()
 static bool parse(int argc, char **argv, Options &o)
 {
 	static const struct option options[] = {
+		{"btf", required_argument, nullptr, 'b'}, // long only: not in the string below
 		{"mode", required_argument, nullptr, 'm'},
 		{"owner", required_argument, nullptr, 'o'},
 		{"replace", no_argument, nullptr, 'r'},
@@ -81,6 +94,9 @@ static bool parse(int argc, char **argv, Options &o)
 
 	while ((c = next_option(argc, argv, "m:o:rn:jpvhV", options)) != -1) {
 		switch (c) {
+		case 'b':
+			o.btf = require_nonempty(optarg, "--btf");
+			break;
 		case 'm':
 			o.access.mode = parse_mode(optarg);
 			break;
@@ -142,12 +158,46 @@ static std::vector<Fd> find_progs(const std::string &source, const std::string &
 	return progs;
 }
 
-static NamedMap open_map(__u32 id)
+// The full names that the map may have; none where no BTF tells.
+static std::vector<std::string> names_of(const struct bpf_map_info &info, const NameSource &source)
 {
-	NamedMap map{id, {}, open_by_id(ObjectKind::Map, id)};
+	std::vector<std::string> names;
+	auto ask = [&](std::vector<std::string> found) {
+		if (names.empty() || found.size() == 1)
+			names = std::move(found);
+	};
 
-	map.name = object_name(map_info(map.fd).name);
+	if (source.object)
+		ask(full_names(source.object.get(), info));
+	if (names.size() != 1)
+		ask(full_names(info));
+	for (size_t i = 0; names.size() != 1 && source.programs && i < source.programs->size(); i++)
+		if (__u32 btf_id = prog_info((*source.programs)[i]).btf_id)
+			ask(full_names(load_btf_id(btf_id).get(), info));
+	return names;
+}
+
+static NamedMap open_map(__u32 id, const NameSource &source)
+{
+	NamedMap map{id, {}, {}, open_by_id(ObjectKind::Map, id)};
+	struct bpf_map_info info = map_info(map.fd);
+
+	map.may_be = names_of(info, source);
+	if (map.may_be.empty())
+		map.may_be = {object_name(info.name)};
 	return map;
+}
+
+// A program has each name once: what is one map's name is no other's.
+static void exclude_known(std::vector<NamedMap> &maps)
+{
+	for (bool changed = true; changed;) {
+		changed = false;
+		for (const NamedMap &known : maps)
+			for (NamedMap &other : maps)
+				if (known.may_be.size() == 1 && other.may_be.size() > 1)
+					changed |= std::erase(other.may_be, known.may_be[0]) > 0;
+	}
 }
 
 // bpffs allows no dot in a name. As libbpf does, make it an underscore.
@@ -160,7 +210,8 @@ static std::string pin_name(const NamedMap &map)
 }
 
 // Every map that the programs use, once. Their pins need names that differ.
-static std::vector<NamedMap> maps_of_progs(const std::vector<Fd> &progs, const std::string &what)
+static std::vector<NamedMap> maps_of_progs(const std::vector<Fd> &progs, NameSource source,
+					   const std::string &what)
 {
 	std::map<std::string, __u32> by_name;
 	std::vector<__u32> ids;
@@ -172,32 +223,63 @@ static std::vector<NamedMap> maps_of_progs(const std::vector<Fd> &progs, const s
 				ids.push_back(id);
 	if (ids.empty())
 		fail(what, "the program uses no map");
+	source.programs = &progs;
 
-	for (__u32 id : ids) {
-		NamedMap map = open_map(id);
-		auto [same, is_new] = by_name.emplace(pin_name(map), id);
+	maps.reserve(ids.size());
+	for (__u32 id : ids)
+		maps.push_back(open_map(id, source));
+	if (progs.size() == 1)
+		exclude_known(maps);
+	for (NamedMap &map : maps) {
+		std::string which = "map " + std::to_string(map.id);
 
+		if (map.may_be.size() > 1)
+			fail(what, which.append(" may be ")
+					   .append(quote(map.may_be[0]))
+					   .append(" or ")
+					   .append(quote(map.may_be[1]))
+					   .append(": pin it alone, by 'map-pin map ID PATH'"));
+		map.name = map.may_be[0];
 		if (map.name.empty())
-			fail(what, "map " + std::to_string(id) + " has no name");
+			fail(what, which + " has no name");
+		auto [same, is_new] = by_name.emplace(pin_name(map), map.id);
 		if (!is_new)
 			fail(what, "maps " + std::to_string(same->second) + " and " +
-					   std::to_string(id) + " both have the name " +
+					   std::to_string(map.id) + " both have the name " +
 					   quote(same->first));
-		maps.push_back(std::move(map));
 	}
 	return maps;
 }
 
-static NamedMap map_by_name(const std::string &name)
+// Of one map, the program that uses it has to be looked for.
+static std::vector<std::string> names_of_lone(const struct bpf_map_info &info, NameSource &source)
+{
+	std::vector<std::string> names = names_of(info, source);
+	__u32 btf_id = names.empty() ? btf_of_map_user(info.id) : 0;
+
+	return btf_id ? full_names(load_btf_id(btf_id).get(), info) : names;
+}
+
+static NamedMap open_lone_map(__u32 id, NameSource &source)
+{
+	NamedMap map{id, {}, {}, open_by_id(ObjectKind::Map, id)};
+	struct bpf_map_info info = map_info(map.fd);
+	std::vector<std::string> names = names_of_lone(info, source);
+
+	map.name = names.size() == 1 ? names[0] : object_name(info.name);
+	return map;
+}
+
+// A name of 15 characters is one that the kernel has; of a longer one, BTF must tell.
+static NamedMap map_by_name(const std::string &name, NameSource &source)
 {
 	std::string what = "find map " + quote(name);
+	std::string unknown;
 	std::string ids;
 	__u32 found = 0;
 	__u32 id = 0;
 	int count = 0;
 
-	if (name.size() >= BPF_OBJ_NAME_LEN)
-		throw UsageError("map name " + quote(name) + " is longer than 15 characters");
 	while (bpf_map_get_next_id(id, &id) == 0) {
 		Fd map(bpf_map_get_fd_by_id(id));
 
@@ -205,29 +287,46 @@ static NamedMap map_by_name(const std::string &name)
 			continue;
 		if (!map)
 			fail(errno, what, errno == EPERM ? "an id needs CAP_SYS_ADMIN" : "");
-		if (object_name(map_info(map).name) != name)
+		struct bpf_map_info info = map_info(map);
+		if (object_name(info.name) != short_name(name))
 			continue;
+		if (short_name(name) != name) {
+			std::vector<std::string> names = names_of_lone(info, source);
+			bool may_be = names.empty() ||
+				      std::find(names.begin(), names.end(), name) != names.end();
+
+			if (may_be && names.size() != 1)
+				unknown += (unknown.empty() ? "" : ", ") + std::to_string(id);
+			if (names.size() != 1 || names[0] != name)
+				continue;
+		}
 		ids += (count++ ? ", " : "") + std::to_string(id);
 		found = id;
 	}
 	if (errno != ENOENT)
 		fail(errno, what, errno == EPERM ? "a name needs CAP_SYS_ADMIN" : "");
+	if (!unknown.empty())
+		fail(what, "the kernel has its first 15 characters, and no BTF tells the rest: "
+			   "choose by id: " +
+				   unknown + (ids.empty() ? "" : ", " + ids));
 	if (!count)
 		fail(ENOENT, what);
 	if (count > 1)
 		fail(what, "several maps have this name: choose one by its id: " + ids);
-	return open_map(found);
+	return open_lone_map(found, source);
 }
 
-static std::vector<NamedMap> find_maps(const std::string &source, const std::string &object)
+static std::vector<NamedMap> find_maps(const std::string &source, const std::string &object,
+				       NameSource names)
 {
 	std::vector<NamedMap> maps;
 
 	if (source != "map")
-		return maps_of_progs(find_progs(source, object),
+		return maps_of_progs(find_progs(source, object), std::move(names),
 				     "pin the maps of " + source + " " + quote(object));
-	maps.push_back(is_digits(object) ? open_map(parse_number(object, "ID", 1, UINT32_MAX))
-					 : map_by_name(object));
+	maps.push_back(is_digits(object)
+			       ? open_lone_map(parse_number(object, "ID", 1, UINT32_MAX), names)
+			       : map_by_name(object, names));
 	return maps;
 }
 
@@ -259,8 +358,11 @@ static int map_pin(int argc, char **argv)
 		return 0;
 
 	bool one = o.source == "map";
+	NameSource names;
+	if (!o.btf.empty())
+		names.object = load_btf_file(o.btf);
 	enter_netns(o.common.netns);
-	std::vector<NamedMap> maps = find_maps(o.source, o.object);
+	std::vector<NamedMap> maps = find_maps(o.source, o.object, std::move(names));
 	if (!one)
 		check_pin_directory(o.path);
 	pins.reserve(maps.size());

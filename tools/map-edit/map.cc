@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "../lib/cli.h"
+#include "../lib/map_name.h"
 #include "../lib/object.h"
 
 // ---- types of maps
@@ -174,7 +175,7 @@ static MapBtf btf_of_object(const OpenMap &map, const std::string &object)
 {
 	std::string name = object_name(map.info.name);
 	Btf btf = load_btf_file(object);
-	MapTypes types = find_map_types(btf.get(), name);
+	MapTypes types = defined_types(btf.get(), map.info);
 
 	if (may_be_section(map) && !types.value) {
 		Btf loaded = load_section_btf(object);
@@ -209,7 +210,7 @@ static MapBtf btf_of_program(const OpenMap &map)
 	MapTypes types;
 
 	if (btf)
-		types = find_map_types(btf.get(), object_name(map.info.name));
+		types = defined_types(btf.get(), map.info);
 	return {std::move(btf), types, "it has no BTF"};
 }
 
@@ -251,7 +252,8 @@ static std::string suggestion(const OpenMap &map, bool is_key)
 // names of its indexes.
 static __u32 find_index_names(const struct btf *btf, const OpenMap &map, __u32 id)
 {
-	std::string name = object_name(map.info.name);
+	std::vector<std::string> maps = full_names(btf, map.info);
+	std::string name = maps.size() == 1 ? maps[0] : object_name(map.info.name);
 	__s32 names = btf__find_by_name_kind(btf, name.c_str(), BTF_KIND_ENUM);
 
 	return names > 0 && btf__type_by_id(btf, names)->size == 4 ? names : id;

@@ -39,14 +39,6 @@ static std::string cookie_text(const unsigned char *value)
 	return text;
 }
 
-// The text as messages have it, without the quotes: a name may have any byte.
-static std::string unquoted(const std::string &text)
-{
-	std::string quoted = quote(text);
-
-	return quoted.substr(1, quoted.size() - 2);
-}
-
 // Writes the parts of an entry. `values` are the values of all CPUs.
 class EntryPrinter
 {
@@ -88,7 +80,7 @@ public:
 		if (per_cpu)
 			per_cpu_values(values, out);
 		if (std::string name = device(values); !name.empty())
-			out += " # " + unquoted(name);
+			out += " # " + printable(name);
 	}
 
 	// A value that is not per CPU.

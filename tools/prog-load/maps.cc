@@ -12,7 +12,9 @@
 #include <utility>
 
 #include "../lib/cli.h"
+#include "../lib/map_name.h"
 #include "../lib/object.h"
+#include "../lib/pin.h"
 #include "../lib/type.h"
 
 // As the kernel's MAX_RESOLVE_DEPTH: BTF of a damaged object may go round in a circle.
@@ -260,6 +262,55 @@ static std::string map_path(const struct bpf_map *map, const std::string &dir)
 	return dir + "/" + name;
 }
 
+// Is the map with this info, which is pinned under the short name of an object's map, that map?
+// What BTF does not tell, the object does, where it has only one such map.
+static bool is_meant(struct bpf_object *object, const struct bpf_map_info &info,
+		     const std::string &name, const std::string &what)
+{
+	std::vector<std::string> names = full_names(info);
+	struct bpf_map *map;
+
+	if (object_name(info.name) != short_name(name))
+		return false;
+	if (names.empty())
+		if (__u32 btf_id = btf_of_map_user(info.id))
+			names = full_names(load_btf_id(btf_id).get(), info);
+	if (names.empty())
+		bpf_object__for_each_map(map, object) if (short_name(bpf_map__name(map)) ==
+							  short_name(name))
+			names.emplace_back(bpf_map__name(map));
+	std::sort(names.begin(), names.end());
+	if (std::find(names.begin(), names.end(), name) == names.end())
+		return false;
+	if (names.size() > 1)
+		fail(what, "it may be " + quote(names[0]) + " or " + quote(names[1]) +
+				   ": give the pin the full name of its map, by mv");
+	return true;
+}
+
+// Where the map is pinned that the object wants at `path`: there or, as some loaders and older
+// versions of map-pin know no more, under the 15 characters that the kernel keeps of its name.
+static std::string pinned_path(struct bpf_object *object, const struct bpf_map *map,
+			       const std::string &path)
+{
+	std::string name = bpf_map__name(map);
+	std::string cut = short_name(name);
+	struct stat st;
+
+	// A map that has this name in full has a right to the pin.
+	if (cut == name || lstat(path.c_str(), &st) == 0 ||
+	    bpf_object__find_map_by_name(object, cut.c_str()))
+		return path;
+	std::replace(cut.begin(), cut.end(), '.', '_');
+	std::string short_path = parent_of(path) + "/" + cut;
+	if (lstat(short_path.c_str(), &st))
+		return path;
+	Fd pinned = open_pinned(ObjectKind::Map, short_path, true);
+	return is_meant(object, map_info(pinned), name, "reuse map " + quote(short_path))
+		       ? short_path
+		       : path;
+}
+
 std::vector<SharedMap> reuse_maps(struct bpf_object *object, const std::string &dir)
 {
 	std::vector<SharedMap> maps;
@@ -280,6 +331,7 @@ std::vector<SharedMap> reuse_maps(struct bpf_object *object, const std::string &
 				     "pin and is not open (--maps pins it)");
 			continue;
 		}
+		map.path = pinned_path(object, each, map.path);
 		if (lstat(map.path.c_str(), &st) == 0) {
 			std::string what = "reuse map " + quote(map.path);
 

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "../lib/cli.h"
+#include "../lib/map_name.h"
 #include "../lib/object.h"
 
 LostCounter::LostCounter(const std::string &path, const std::string &btf)
@@ -29,7 +30,7 @@ void LostCounter::find_field(const std::string &btf_path)
 
 	if (!btf_path.empty()) {
 		btf = load_btf_file(btf_path);
-		id = find_map_types(btf.get(), object_name(info_.name)).value;
+		id = defined_types(btf.get(), info_).value;
 	} else if (id) {
 		btf = load_btf_id(info_.btf_id);
 	}
