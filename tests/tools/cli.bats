@@ -190,7 +190,7 @@ items() {
 		blocklist-load | map-edit) [ "$unexpected" = "liblzma.so.5 libzstd.so.1" ] ;;
 		*) [ -z "$unexpected" ] ;;
 		esac
-		[ "$(stat -c %s "$HOOKSET_BUILD/$1")" -lt 500000 ]
+		[ "$(stat -c %s "$HOOKSET_BUILD/$1")" -lt 600000 ]
 	}
 	each libraries
 }
