@@ -92,6 +92,21 @@ server() {
 	answers refused "$ns" udp ::1 8
 }
 
+@test "UDP: a server that asks for the original destination answers from the port that was asked" {
+	netns ns
+	dispatch "$ns"
+	port open 7 77
+
+	server four udp:127.0.0.1:7777,as-asked
+	for _ in 1 2; do # the sockets that answer take no packets
+		answers "four hello|7" "$ns" udp 127.0.0.1 7
+		answers "four hello|77" "$ns" udp 127.0.0.1 77
+	done
+	server six "udp:[::1]:7777,as-asked"
+	answers "six hello|7" "$ns" udp ::1 7
+	answers "six hello|77" "$ns" udp ::1 77
+}
+
 @test "a dual-stack listener serves IPv4 and IPv6" {
 	netns ns
 	dispatch "$ns"
