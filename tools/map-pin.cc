@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/capability.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/interface.h"
@@ -286,7 +287,9 @@ static NamedMap map_by_name(const std::string &name, NameSource &source)
 		if (!map && errno == ENOENT) // it went away meanwhile
 			continue;
 		if (!map)
-			fail(errno, what, errno == EPERM ? "an id needs CAP_SYS_ADMIN" : "");
+			fail(errno, what,
+			     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "an id ")
+					    : "");
 		struct bpf_map_info info = map_info(map);
 		if (object_name(info.name) != short_name(name))
 			continue;
@@ -304,7 +307,8 @@ static NamedMap map_by_name(const std::string &name, NameSource &source)
 		found = id;
 	}
 	if (errno != ENOENT)
-		fail(errno, what, errno == EPERM ? "a name needs CAP_SYS_ADMIN" : "");
+		fail(errno, what,
+		     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "a name ") : "");
 	if (!unknown.empty())
 		fail(what, "the kernel has its first 15 characters, and no BTF tells the rest: "
 			   "choose by id: " +

@@ -18,12 +18,14 @@
 #include <utility>
 #include <vector>
 
+#include "lib/capability.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/object.h"
 #include "lib/pin.h"
 #include "prog-load/elf.h"
 #include "prog-load/maps.h"
+#include "prog-load/rights.h"
 #include "prog-load/variables.h"
 #include "prog-load/verifier.h"
 
@@ -289,9 +291,7 @@ static void load(struct bpf_object *object, struct bpf_program *program, const s
 	if (std::string rejection = describe_rejection(log.get(), verbose); !rejection.empty())
 		fail(what, rejection);
 	if (err == -EPERM)
-		fail(EPERM, what,
-		     "needs CAP_BPF and, depending on its type, CAP_NET_ADMIN or CAP_PERFMON; "
-		     "before Linux 5.11 also enough memory to lock: ulimit -l");
+		fail(EPERM, what, needs(needed_capabilities(object)));
 	std::string warning = last_warning();
 	if (err == -ESRCH && !kernel_has_btf())
 		fail(what, "it needs the kernel's BTF (CONFIG_DEBUG_INFO_BTF), which this kernel "

@@ -21,6 +21,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/capability.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/json.h"
@@ -132,13 +133,15 @@ static bool parse(int argc, char **argv, Options &o)
 static Btf btf_of_program(const Fd &map, const std::string &path)
 {
 	std::string what = "find a program that uses map " + quote(path);
+	const char *way_out = ", or --btf or --hex";
 	__u32 id = btf_of_map_user(map_info(map).id);
 
 	if (id)
-		return load_btf_id(id);
+		return load_btf_id(id, way_out);
 	if (errno == ENOENT)
 		fail(what, "no loaded program with BTF uses it: try --btf or --hex");
-	fail(errno, what, errno == EPERM ? "needs CAP_SYS_ADMIN, or --btf or --hex" : "");
+	fail(errno, what,
+	     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out) : "");
 }
 
 // The only struct that is named *_event.

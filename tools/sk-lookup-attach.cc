@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/capability.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/netns.h"
@@ -103,7 +104,7 @@ static std::vector<__u32> attached(const Fd &netns)
 
 	if (bpf_prog_query(netns.get(), BPF_SK_LOOKUP, 0, &flags, ids.data(), &count))
 		fail(errno, "query the sk_lookup programs of the network namespace",
-		     errno == EPERM ? "needs CAP_NET_ADMIN" : "");
+		     errno == EPERM ? needs({CAP_NET_ADMIN}) : "");
 	ids.resize(count);
 	return ids;
 }
@@ -121,7 +122,7 @@ static std::string why_attach(int err)
 {
 	switch (err) {
 	case EPERM:
-		return "needs CAP_NET_ADMIN and CAP_BPF";
+		return needs({CAP_BPF});
 	case E2BIG:
 		return std::to_string(max_programs) + " programs are already attached";
 	}
@@ -167,7 +168,7 @@ static void replace(const Fd &prog, const Fd &netns, const std::string &pin, con
 		opts.old_prog_fd = expected.get();
 	}
 	if (bpf_link_update(link.get(), prog.get(), &opts))
-		fail(errno, what, errno == EPERM ? "or the program of the link has changed" : "");
+		fail_to_replace(errno, link, info.prog_id, what);
 }
 
 static int sk_lookup_attach(int argc, char **argv)

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/capability.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/interface.h"
@@ -193,7 +194,7 @@ static std::string cause(int err, bool by_link)
 			return text;
 	switch (err) {
 	case EPERM:
-		return "needs CAP_NET_ADMIN";
+		return by_link ? needs({CAP_BPF}) : needs({CAP_NET_ADMIN}, CountsFor::Owner);
 	case EINVAL:
 		return by_link ? "is it a program for a devmap or cpumap, or is the device gone?"
 			       : "";
@@ -419,7 +420,7 @@ static Result update_link(const Interface &dev, const Fd &prog, const Fd &expect
 	opts.flags = BPF_F_REPLACE;
 	opts.old_prog_fd = old.get();
 	if (bpf_link_update(link.get(), prog.get(), &opts))
-		fail(errno, what, errno == EPERM ? "or the program of the link has changed" : "");
+		fail_to_replace(errno, link, info.prog_id, what);
 	// A device in another network namespace may have the same ifindex and have had the same
 	// program. The link does not tell them apart, but the result does.
 	if (!find_program(find_attached(dev), prog_id(prog))) {

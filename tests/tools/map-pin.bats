@@ -571,7 +571,7 @@ fails_over_pins() {
 	# Nobody's rights suffice to give a pin away.
 	run -1 --separate-stderr setpriv --bounding-set=-chown --inh-caps=-chown \
 		map-pin -o 65534 prog "$prog" "$dir"
-	[[ $stderr =~ ^"map-pin: pin '$dir/"[a-z_0-9]+"': Operation not permitted (set its owner)"$ ]]
+	[[ $stderr =~ ^"map-pin: pin '$dir/"[a-z_0-9]+"': Operation not permitted (set its owner: needs CAP_CHOWN)"$ ]]
 	[ -z "$output" ]
 	[ ! -e "$dir" ]
 
@@ -689,7 +689,7 @@ to_closed() { "$@" >&-; }
 		map "$one" "$BPFFS/pin"
 	user "find map '$name': Operation not permitted (a name needs CAP_SYS_ADMIN)" \
 		map "$name" "$BPFFS/pin"
-	user "enter network namespace '$ns': Operation not permitted" -n "$ns" dev lo "$BPFFS/dir"
+	user "enter network namespace '$ns': Operation not permitted (needs CAP_SYS_ADMIN)" -n "$ns" dev lo "$BPFFS/dir"
 	run -1 --separate-stderr in_ns "$ns" "${PLAIN[@]}" map-pin dev lo "$BPFFS/dir"
 	[ "$stderr" = "map-pin: open program $(field prog "$BPFFS/detect_ping_prog" id): Operation not permitted (an id needs CAP_SYS_ADMIN)" ]
 	[ ! -e "$BPFFS/dir" ]

@@ -898,7 +898,7 @@ last_lines() {
 	requires root
 	chmod 777 "$BPFFS"
 	chmod 755 "$BATS_FILE_TMPDIR"
-	fails 1 "prog-load: load program 'another' of '$BATS_FILE_TMPDIR/several.o': Operation not permitted (needs CAP_BPF and, depending on its type, CAP_NET_ADMIN or CAP_PERFMON; before Linux 5.11 also enough memory to lock: ulimit -l)" \
+	fails 1 "prog-load: load program 'another' of '$BATS_FILE_TMPDIR/several.o': Operation not permitted (needs CAP_BPF and CAP_NET_ADMIN)" \
 		as_user prog-load --section tc "$BATS_FILE_TMPDIR/several.o" "$BPFFS/pin"
 	cp "$BATS_FILE_TMPDIR/several.o" "$BATS_TEST_TMPDIR/secret.o"
 	chmod 600 "$BATS_TEST_TMPDIR/secret.o"

@@ -353,7 +353,7 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	start_stopped bpf $((last - 1)) "${args[@]}"
 	sk-lookup-attach --replace --netns "$ns" "$BPFFS/three" "$BPFFS/link"
 	goes_on 1
-	[ "$(cat "$OUT.err")" = "sk-lookup-attach: replace the program of link '$BPFFS/link': Operation not permitted (or the program of the link has changed)" ]
+	[ "$(cat "$OUT.err")" = "sk-lookup-attach: replace the program of link '$BPFFS/link': it holds program $(prog_id "$BPFFS/three"), not $(prog_id "$BPFFS/one")" ]
 	links "$ns" "$(prog_id "$BPFFS/three")"
 }
 

@@ -242,7 +242,7 @@ updates() {
 		fails 1 "sockmap-update: open network namespace '$which': not a network namespace" \
 			sockmap-update --netns "$which" "$PID" 3 "$BPFFS/map"
 	done
-	fails 1 "sockmap-update: enter network namespace '$ns': Operation not permitted" \
+	fails 1 "sockmap-update: enter network namespace '$ns': Operation not permitted (needs CAP_SYS_ADMIN)" \
 		setpriv --bounding-set=-sys_admin --inh-caps=-sys_admin \
 		sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/map"
 	sockets_are "$BPFFS/map" -
@@ -670,17 +670,17 @@ serve_as_user() {
 	local sk
 
 	sk=$(cookie "$ns" -t 'sport = :7777')
-	fails 1 "sockmap-update: get fd 3 of process $PID: Operation not permitted (not your process, or kernel.yama.ptrace_scope forbids it)" \
+	fails 1 "sockmap-update: get fd 3 of process $PID: Operation not permitted (it is not your process: needs CAP_SYS_PTRACE)" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update "$PID" 3 "$BPFFS/map"
-	fails 1 "sockmap-update: find socket 'tcp:127.0.0.1:7777': none of your processes holds it" \
+	fails 1 "sockmap-update: find socket 'tcp:127.0.0.1:7777': none of your processes holds it (to look into others needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE)" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update --listen tcp:127.0.0.1:7777 "$BPFFS/map"
-	fails 1 "sockmap-update: find socket with cookie $sk: none of your processes holds it" \
+	fails 1 "sockmap-update: find socket with cookie $sk: none of your processes holds it (to look into others needs CAP_DAC_READ_SEARCH and CAP_SYS_PTRACE)" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update --cookie "$sk" "$BPFFS/map"
 	fails 1 "sockmap-update: open map '$BPFFS/root': Permission denied" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update "$PID" 3 "$BPFFS/root"
 	fails 1 "sockmap-update: open map '$BPFFS/root': Permission denied" \
 		in_ns "$ns" "${PLAIN[@]}" sockmap-update --delete "$BPFFS/root"
-	fails 1 "sockmap-update: enter network namespace '$ns': Operation not permitted" \
+	fails 1 "sockmap-update: enter network namespace '$ns': Operation not permitted (needs CAP_SYS_ADMIN)" \
 		"${PLAIN[@]}" sockmap-update --netns "$ns" --listen tcp:127.0.0.1:7777 "$BPFFS/map"
 	fails 1 "sockmap-update: open network namespace '$PID': Permission denied" \
 		"${PLAIN[@]}" sockmap-update --netns "$PID" --listen tcp:127.0.0.1:7777 "$BPFFS/map"

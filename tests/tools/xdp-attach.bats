@@ -502,7 +502,7 @@ meanwhile() {
 
 	meanwhile bpf $((NTH - 1)) xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/three" -- \
 		-n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
-	[ "$(cat "$OUT.err")" = "xdp-attach: replace the program of link '$BPFFS/link': Operation not permitted (or the program of the link has changed)" ]
+	[ "$(cat "$OUT.err")" = "xdp-attach: replace the program of link '$BPFFS/link': it holds program $three, not $one" ]
 	has "$ns" lo "generic $three"
 }
 
@@ -832,7 +832,7 @@ to_closed() { "$@" >&-; }
 	xdp-attach -n "$ns" veth0 "$BPFFS/one"
 	user "detach the XDP program of 'veth0': Operation not permitted (needs CAP_NET_ADMIN)" --detach veth0
 	user "open program $one: Operation not permitted (an id needs CAP_SYS_ADMIN)" --detach --expect "$one" veth0
-	fails 1 "xdp-attach: enter network namespace '$ns': Operation not permitted" \
+	fails 1 "xdp-attach: enter network namespace '$ns': Operation not permitted (needs CAP_SYS_ADMIN)" \
 		"${PLAIN[@]}" xdp-attach -n "$ns" veth0 "$BPFFS/two"
 	has "$ns" veth0 "native $one"
 	# CAP_NET_ADMIN alone does it, without the program's name.

@@ -17,6 +17,7 @@
 #include <cstring>
 #include <utility>
 
+#include "../lib/capability.h"
 #include "../lib/cli.h"
 #include "../lib/object.h"
 #include "../lib/percpu.h"
@@ -70,6 +71,8 @@ static void activate(const Fd &blocklist, const Fd &list, const std::string &dir
 
 // ---- one list
 
+constexpr const char *way_out = ", or lists that 'reserve' has created";
+
 // A list that is freed with its fd, unless it has been activated or pinned by then.
 static Fd create_list(size_t cells)
 {
@@ -79,7 +82,7 @@ static Fd create_list(size_t cells)
 
 	if (!list)
 		fail(errno, "create a list of " + mebibytes(cells) + " MiB",
-		     errno == EPERM ? "needs CAP_BPF, or lists that 'reserve' has created" : "");
+		     errno == EPERM ? needs({CAP_BPF}, CountsFor::Bpf, "", way_out) : "");
 	return list;
 }
 
@@ -210,9 +213,8 @@ static Fd open_active_list(const Fd &blocklist, SparePair &pair)
 			return list;
 		if (errno != ENOENT) // else it was replaced just now
 			fail(errno, "open list " + std::to_string(id),
-			     errno == EPERM
-				     ? "needs CAP_SYS_ADMIN, or lists that 'reserve' has created"
-				     : "");
+			     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out)
+					    : "");
 	}
 	return {};
 }

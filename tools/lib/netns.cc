@@ -10,6 +10,7 @@
 
 #include <cerrno>
 
+#include "capability.h"
 #include "cli.h"
 
 static std::string path_of(const std::string &which)
@@ -47,5 +48,6 @@ void enter_netns(const std::string &which)
 	if (which.empty())
 		return;
 	if (setns(open_netns(which).get(), CLONE_NEWNET))
-		fail(errno, "enter network namespace " + quote(which));
+		fail(errno, "enter network namespace " + quote(which),
+		     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Owner) : "");
 }

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "capability.h"
 #include "cli.h"
 
 const char *kind_name(ObjectKind kind)
@@ -61,7 +62,17 @@ bool on_bpffs(const std::string &path)
 
 std::string why_eperm(int err)
 {
-	return err == EPERM ? "needs CAP_BPF: see kernel.unprivileged_bpf_disabled" : "";
+	return err == EPERM ? needs({CAP_BPF}, CountsFor::Bpf, "",
+				    ": see kernel.unprivileged_bpf_disabled")
+			    : "";
+}
+
+void fail_to_replace(int err, const Fd &link, __u32 prog_id, const std::string &what)
+{
+	if (__u32 id = link_info(link).prog_id; err == EPERM && id != prog_id)
+		fail(what,
+		     "it holds program " + std::to_string(id) + ", not " + std::to_string(prog_id));
+	fail(err, what, why_eperm(err));
 }
 
 Fd open_pinned(ObjectKind kind, const std::string &path, bool read_only)
@@ -102,7 +113,7 @@ Fd open_by_id(ObjectKind kind, __u32 id)
 	}
 	if (!fd)
 		fail(errno, std::string("open ") + kind_name(kind) + " " + std::to_string(id),
-		     errno == EPERM ? "an id needs CAP_SYS_ADMIN" : "");
+		     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "an id ") : "");
 	return fd;
 }
 

@@ -57,3 +57,7 @@ bool on_bpffs(const std::string &path);
 
 // Why bpf(2) may have failed with this errno, for somebody who may open the pin; or "".
 std::string why_eperm(int err);
+
+// Fail as bpf(2) has not replaced the program of the link, which was this one: the kernel says
+// EPERM if it is another one by now.
+[[noreturn]] void fail_to_replace(int err, const Fd &link, __u32 prog_id, const std::string &what);

@@ -20,6 +20,7 @@
 #include <deque>
 #include <iterator>
 
+#include "capability.h"
 #include "cli.h"
 #include "object.h"
 
@@ -284,6 +285,15 @@ private:
 	struct stat inode_ = {};
 };
 
+// What giving a pin away lacks, if it is a capability.
+static std::string why_not_given(int err)
+{
+	std::string missing =
+		err == EPERM ? missing_capabilities({CAP_CHOWN}, CountsFor::Owner) : "";
+
+	return missing.empty() ? "" : ": needs " + missing;
+}
+
 // A pin in the staging directory, or moved from there to its place.
 class StagedPin
 {
@@ -375,7 +385,7 @@ private:
 		if ((access.uid || access.gid) &&
 		    fchownat(dir, name, access.uid.value_or(-1), access.gid.value_or(-1),
 			     AT_SYMLINK_NOFOLLOW))
-			fail(errno, what_, "set its owner");
+			fail(errno, what_, "set its owner" + why_not_given(errno));
 		inode_ = stat_of(staging_.dir(), name_, what_);
 	}
 

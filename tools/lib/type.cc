@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "capability.h"
 #include "cli.h"
 
 using Kind = Type::Kind;
@@ -29,13 +30,13 @@ Btf load_btf_file(const std::string &path)
 	return Btf(btf);
 }
 
-Btf load_btf_id(__u32 id)
+Btf load_btf_id(__u32 id, const std::string &way_out)
 {
 	struct btf *btf = btf__load_from_kernel_by_id(id);
 
 	if (!btf)
 		fail(errno, "read BTF " + std::to_string(id),
-		     errno == EPERM ? "needs CAP_SYS_ADMIN; --btf reads an object file" : "");
+		     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out) : "");
 	return Btf(btf);
 }
 

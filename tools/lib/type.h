@@ -79,9 +79,10 @@ bool is_shown_as_bytes(const Type &type);
 // The name at this offset in the BTF; empty where the BTF is damaged.
 std::string_view name_of(const struct btf *btf, __u32 offset);
 
-// BTF of an object file (ELF, or raw BTF), or of the kernel's object with this id.
+// BTF of an object file (ELF, or raw BTF), or of the kernel's object with this id. `way_out` is
+// what the message adds where this may not be read.
 Btf load_btf_file(const std::string &path);
-Btf load_btf_id(__u32 id);
+Btf load_btf_id(__u32 id, const std::string &way_out = "");
 
 // The type with this BTF id. Fails on what cannot be written: a function, an integer that is wider
 // than 64 bits, floating point.

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "../lib/capability.h"
 #include "../lib/cli.h"
 #include "../lib/map_name.h"
 #include "../lib/object.h"
@@ -194,7 +195,7 @@ static MapBtf btf_of_map(const OpenMap &map)
 	Btf btf(btf__load_from_kernel_by_id(map.info.btf_id));
 
 	if (!btf && errno == EPERM)
-		return {nullptr, {}, "reading its BTF needs CAP_SYS_ADMIN"};
+		return {nullptr, {}, needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "reading its BTF ")};
 	if (!btf)
 		fail(errno, "read the BTF of map " + quote(map.path));
 	return {std::move(btf),

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <utility>
 
+#include "../lib/capability.h"
 #include "../lib/cli.h"
 #include "../lib/map_name.h"
 #include "../lib/object.h"
@@ -234,9 +235,13 @@ static std::string compare_maps(const Fd &pinned, const std::string &path,
 	if (info.btf_id && btf) {
 		Btf theirs(btf__load_from_kernel_by_id(info.btf_id));
 		if (!theirs) {
-			warn("types of map " + quote(path) +
-			     " are not compared: " + strerror(errno) +
-			     (errno == EPERM ? " (its BTF needs CAP_SYS_ADMIN)" : ""));
+			int err = errno;
+
+			warn("types of map " + quote(path) + " are not compared: " + strerror(err) +
+			     (err == EPERM
+				      ? " (" + needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "its BTF ") +
+						")"
+				      : ""));
 			return differ.all();
 		}
 		differ.type("key type", theirs.get(), info.btf_key_type_id, btf,

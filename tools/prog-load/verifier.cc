@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "../lib/capability.h"
+
 // The log line by line; without --verbose its statistics are left out.
 static std::vector<std::string> split_log(const char *log, bool verbose)
 {
@@ -27,18 +29,25 @@ static std::string why_rejected(std::string_view log)
 {
 	static constexpr std::pair<std::string_view, const char *> causes[] = {
 		{"invalid func unknown#", "this kernel has no such helper"},
-		{"unknown func ", "this kernel has no such helper for a program of this type"},
-		{"program of this type cannot use helper",
-		 "this kernel has no such helper for a program of this type"},
 		{"cannot call GPL-restricted function from non-GPL compatible program",
 		 "its license is not GPL-compatible"},
 		{"cannot call GPL only function from proprietary program",
 		 "its license is not GPL-compatible"},
 	};
+	static constexpr std::string_view no_helper[] = {"unknown func ",
+							 "program of this type cannot use helper"};
+	auto says = [&](std::string_view text) { return log.find(text) != std::string_view::npos; };
 
 	for (const auto &[text, cause] : causes)
-		if (log.find(text) != std::string_view::npos)
+		if (says(text))
 			return std::string(" (") + cause + ")";
+	// Some helpers, and arithmetic with pointers, are for those who have these. The log says so
+	// in many ways, "prohibited for !root" among them, or not at all.
+	std::string missing = missing_capabilities({CAP_BPF, CAP_PERFMON}, CountsFor::Bpf);
+	if (!missing.empty())
+		return " (which allows less without " + missing + ")";
+	if (std::any_of(std::begin(no_helper), std::end(no_helper), says))
+		return " (this kernel has no such helper for a program of this type)";
 	return "";
 }
 

@@ -32,7 +32,7 @@ void LostCounter::find_field(const std::string &btf_path)
 		btf = load_btf_file(btf_path);
 		id = defined_types(btf.get(), info_).value;
 	} else if (id) {
-		btf = load_btf_id(info_.btf_id);
+		btf = load_btf_id(info_.btf_id, ", or --btf");
 	}
 	if (!id) {
 		if (info_.value_size != 4 && info_.value_size != 8)

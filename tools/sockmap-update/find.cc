@@ -22,6 +22,7 @@
 #include <optional>
 #include <vector>
 
+#include "../lib/capability.h"
 #include "../lib/cli.h"
 #include "../lib/interface.h"
 #include "../lib/object.h"
@@ -39,6 +40,29 @@ static bool is_socket(const Fd &fd)
 
 // ---- by process and fd
 
+// Yama is a security module that a kernel may lack.
+static bool yama_restricts()
+{
+	Fd file(open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC));
+	char scope = '0';
+
+	return file && read(file.get(), &scope, 1) == 1 && scope > '0';
+}
+
+// Copying an fd is as tracing the process.
+static std::string why_not_copied(int pid)
+{
+	struct stat st;
+	std::string reason = "it holds rights that you do not have";
+
+	// The kernel makes /proc/PID root's where the process has changed its rights.
+	if (stat(("/proc/" + std::to_string(pid)).c_str(), &st) == 0 && st.st_uid != geteuid())
+		reason = "it is not your process";
+	else if (yama_restricts())
+		reason = "kernel.yama.ptrace_scope forbids it";
+	return needs({CAP_SYS_PTRACE}, CountsFor::Owner, reason + ": ");
+}
+
 Fd socket_of_process(int pid, int fd)
 {
 	std::string process = "process " + std::to_string(pid);
@@ -53,9 +77,7 @@ Fd socket_of_process(int pid, int fd)
 
 	Fd sock(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
 	if (!sock)
-		fail(errno, what,
-		     errno == EPERM ? "not your process, or kernel.yama.ptrace_scope forbids it"
-				    : "");
+		fail(errno, what, errno == EPERM ? why_not_copied(pid) : "");
 	if (!is_socket(sock))
 		fail(what, "not a socket");
 	return sock;
@@ -98,6 +120,19 @@ static bool is_wanted(const Fd &sock, __u32 inode, __u64 cookie)
 	       st.st_ino == inode;
 }
 
+static const char *const no_process = "no process holds it";
+
+// /proc/PID/fd of others can be listed with the one, and its links read with the other.
+static std::string none_of_yours()
+{
+	std::string missing =
+		missing_capabilities({CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE}, CountsFor::Owner);
+
+	if (missing.empty())
+		return no_process;
+	return "none of your processes holds it (to look into others needs " + missing + ")";
+}
+
 static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 {
 	std::string name = "socket:[" + std::to_string(inode) + "]";
@@ -112,8 +147,11 @@ static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 			std::array<char, 64> target{};
 
 			path += "/" + fd;
-			if (readlink(path.c_str(), target.data(), target.size() - 1) < 0 ||
-			    name != target.data())
+			if (readlink(path.c_str(), target.data(), target.size() - 1) < 0) {
+				denied |= errno == EACCES;
+				continue;
+			}
+			if (name != target.data())
 				continue;
 			try {
 				Fd sock = socket_of_process(
@@ -127,7 +165,7 @@ static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 		}
 	}
 	if (reason.empty())
-		reason = denied ? "none of your processes holds it" : "no process holds it";
+		reason = denied ? none_of_yours() : no_process;
 	fail(what, reason);
 }
 
