@@ -12,13 +12,16 @@ DROP_PORT ?= 8080# the TCP port that xdp_drop.o blocks
 BPF_TARGET := $(if $(findstring gcc,$(CLANG)),-gbtf -g -idirafter /usr/include,-g -target bpf)
 BPF_CFLAGS := $(BPF_TARGET) -O2 -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(WERROR) \
 	      -idirafter /usr/include/$(shell uname -m)-linux-gnu
-CXXFLAGS   ?= -O2 -g
-CXXFLAGS   += -std=c++20 -Wall -Wextra $(WERROR) -ffunction-sections -fdata-sections
-CPPFLAGS   += -DHOOKSET_VERSION='"$(VERSION)"'
-LDFLAGS    ?= -s
-LDFLAGS    += -Wl,--gc-sections -Wl,--as-needed
+# What a user or a package builder may set: by the environment or the command line, each as a whole.
+# The defaults harden as Debian does.
+CXXFLAGS   ?= -O2 -g -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
+	      -Wformat -Werror=format-security
+LDFLAGS    ?= -s -Wl,-z,relro -Wl,-z,now
+# What the code needs beside that.
+override CXXFLAGS += -std=c++20 -fPIE -Wall -Wextra $(WERROR) -ffunction-sections -fdata-sections
+override CPPFLAGS += -DHOOKSET_VERSION='"$(VERSION)"'
 # Half a millisecond of each start goes into loading libstdc++; what is used of it is small.
-LDFLAGS    += -static-libstdc++ -static-libgcc
+override LDFLAGS  += -pie -Wl,--gc-sections -Wl,--as-needed -static-libstdc++ -static-libgcc
 LDLIBS     := -lbpf -lelf -lz -ldl
 
 OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c)) \

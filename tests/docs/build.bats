@@ -54,6 +54,22 @@ would_build() {
 	[[ $output == *"-target bpf"*"-c bpf/xdp_pass.bpf.c"* ]]
 }
 
+@test "make: a user's flags are used as well as those that the code needs; hardened by default" {
+	local dir=$BATS_TEST_TMPDIR/tree header
+	mkdir "$dir"
+	cp -r "$HOOKSET_ROOT"/Makefile "$HOOKSET_ROOT"/tools "$HOOKSET_ROOT/bpf" "$dir"
+	run -0 make -C "$dir" --no-print-directory V=1 CXXFLAGS=-O1 CPPFLAGS=-DX LDFLAGS=-Wl,--build-id=none \
+		build/sk-lookup-attach
+	[[ $output == *" -O1 "*"-std=c++20"* && $output == *"-DX "*HOOKSET_VERSION* ]]
+	[[ $output == *--build-id=none*--gc-sections* ]]
+	run -0 "$dir/build/sk-lookup-attach" --version
+
+	header=$(readelf -W -h -l -d --dyn-syms "$HOOKSET_BUILD/map-edit")
+	[[ $header == *"(Position-Independent Executable file)"* || $header == *"Type: "*DYN* ]]
+	[[ $header == *GNU_RELRO* && $header == *BIND_NOW* ]]
+	[[ $header == *__stack_chk_fail* && $header == *_chk@* ]]
+}
+
 @test "make install, make uninstall: DESTDIR and PREFIX, and nothing is left" {
 	local dest=$BATS_TEST_TMPDIR/dest file
 	run -0 make -C "$HOOKSET_ROOT" install DESTDIR="$dest" PREFIX=/opt/hookset
