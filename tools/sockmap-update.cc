@@ -205,18 +205,21 @@ static std::vector<unsigned char> parse_key(const std::string &text,
 
 // ---- sockets that sk_lookup cannot use
 
-static void warn_of_sk_lookup(const Fd &sock, const std::string &netns)
+static std::vector<std::string> why_not_selected(const Fd &sock, const std::string &netns)
 {
 	Fd ours(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	std::vector<std::string> reasons;
 
 	if (!is_inet(sock))
-		warn("the socket is " + describe(sock) + ": sk_lookup cannot select it");
+		reasons.push_back("the socket is " + describe(sock) +
+				  ": sk_lookup cannot select it");
 	else if (is_connected(sock))
-		warn("the socket is connected: sk_lookup cannot select it");
+		reasons.emplace_back("the socket is connected: sk_lookup cannot select it");
 	if (ours && netns_of(sock) != netns_of(ours))
-		warn("the socket is in another network namespace than " +
-		     (netns.empty() ? "this one" : quote(netns)) +
-		     ": packets that sk_lookup assigns to it here get no answer");
+		reasons.push_back("the socket is in another network namespace than " +
+				  (netns.empty() ? "this one" : quote(netns)) +
+				  ": packets that sk_lookup assigns to it here get no answer");
+	return reasons;
 }
 
 // ---- update and delete
@@ -309,6 +312,13 @@ static void remove(const Fd &map, const std::vector<unsigned char> &key, const s
 	fail(errno, what, errno == EPERM ? "the map is frozen or read-only" : "");
 }
 
+static void report(const std::string &result, const CommonOptions &common)
+{
+	if (common.verbose)
+		puts(result.c_str());
+	flush_stdout("but it is done: " + result);
+}
+
 static int sockmap_update(int argc, char **argv)
 {
 	Options o;
@@ -320,21 +330,25 @@ static int sockmap_update(int argc, char **argv)
 	struct bpf_map_info info = check_map(map, o.map);
 	std::vector<unsigned char> key = parse_key(o.key, info);
 	std::string slot = "map " + quote(o.map) + " at key " + quote(o.key);
+	std::string result = "key " + printable(o.key);
 
+	if (o.common.verbose)
+		check_stdout();
 	if (o.remove) {
 		remove(map, key, "delete from " + slot);
-		if (o.common.verbose)
-			printf("key %s: empty\n", printable(o.key).c_str());
+		report(result + ": empty", o.common);
 		return 0;
 	}
 	enter_netns(o.common.netns);
 	Fd sock = find_socket(o);
-	update(map, info, key, sock, o.flags, "update " + slot);
+	std::vector<std::string> warnings;
 	if (info.type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
-		warn_of_sk_lookup(sock, o.common.netns);
-	if (o.common.verbose)
-		printf("key %s: socket with cookie %s\n", printable(o.key).c_str(),
-		       cookie_text(cookie_of(sock)).c_str());
+		warnings = why_not_selected(sock, o.common.netns);
+	result += ": socket with cookie " + cookie_text(cookie_of(sock));
+	update(map, info, key, sock, o.flags, "update " + slot);
+	for (const std::string &text : warnings)
+		warn(text);
+	report(result, o.common);
 	return 0;
 }
 

@@ -219,6 +219,28 @@ static std::vector<Attachment> find_attached(const Interface &dev)
 	return attached;
 }
 
+static __u32 prog_id(const Fd &prog)
+{
+	return prog_info(prog).id;
+}
+
+// Set the program, or with -1 none, and find out where the kernel's answer got lost.
+static int change_program(const Interface &dev, const Mode &mode, int prog, __u32 id, __u32 flags,
+			  const Fd &expected)
+{
+	int err = set_program(dev, prog, mode.flag | flags, expected);
+
+	if (!err || err == EBUSY || err == EEXIST)
+		return err;
+	try {
+		if (query_xdp(dev).*mode.prog_id == id)
+			return 0;
+	} catch (const std::exception &) {
+		return err; // which says more
+	}
+	return err;
+}
+
 // Is it attached by a link? Then the kernel refuses to set any program without the link. To
 // set the same program again is the one thing to ask that changes nothing.
 static bool is_by_link(const Interface &dev, const Attachment &a)
@@ -280,15 +302,11 @@ static std::string describe_attached(const Interface &dev, const std::vector<Att
 	return text;
 }
 
-static __u32 prog_id(const Fd &prog)
-{
-	return prog_info(prog).id;
-}
-
-// Or else another program is attached, the device is gone, or a right is missing.
+// What drivers return for a program that they cannot run, or not as they are set up. All else is
+// no reason to attach in generic mode.
 static bool driver_refused(int err)
 {
-	return err != EBUSY && err != EEXIST && err != ENODEV && err != EPERM && err != ENOMEM;
+	return err == EOPNOTSUPP || err == enotsupp || err == EINVAL || err == ERANGE;
 }
 
 // Attach in this mode. Returns 0 or an errno, and with `by_link` the link.
@@ -298,7 +316,8 @@ static int try_attach(const Interface &dev, const Fd &prog, const Mode &mode, bo
 	LIBBPF_OPTS(bpf_link_create_opts, opts);
 
 	if (!by_link)
-		return set_program(dev, prog.get(), mode.flag | XDP_FLAGS_UPDATE_IF_NOEXIST, Fd());
+		return change_program(dev, mode, prog.get(), prog_id(prog),
+				      XDP_FLAGS_UPDATE_IF_NOEXIST, Fd());
 	opts.flags = mode.flag;
 	link = Fd(bpf_link_create(prog.get(), dev.index, BPF_XDP, &opts));
 	return link ? 0 : errno;
@@ -329,8 +348,8 @@ static Result attach(const Interface &dev, const Fd &prog, const Mode *mode, con
 		fail(err, what, cause(err, by_link));
 	if (link) {
 		// If this fails, the link goes with its fd.
-		pin_all({{link, pin}}, {});
 		result.link_id = link_info(link).id;
+		pin_all({{link, pin}}, {});
 	}
 	return result;
 }
@@ -381,7 +400,7 @@ static Result replace(const Interface &dev, const Fd &prog, const Fd &expected, 
 	const Attachment &old = find_expected(attached, expected, dev, what);
 	check_mode(mode, old, what);
 	// The kernel compares again, at the moment of the change.
-	if (int err = set_program(dev, prog.get(), old.mode->flag, expected)) {
+	if (int err = change_program(dev, *old.mode, prog.get(), prog_id(prog), 0, expected)) {
 		std::string reason = cause(err, false); // is_by_link() clears it
 		if (err == EBUSY && is_by_link(dev, old))
 			fail(what, describe_attached(dev, attached) +
@@ -409,8 +428,10 @@ static Result update_link(const Interface &dev, const Fd &prog, const Fd &expect
 				   std::to_string(prog_id(expected)));
 	Fd held = expected ? Fd() : open_by_id(ObjectKind::Prog, info.prog_id);
 	const Fd &old = expected ? expected : held;
+	__u32 id = prog_id(prog);
 	std::string elsewhere = "it is attached to another device, not to " + quote(dev.name);
 	std::vector<Attachment> attached = find_attached(dev);
+	std::vector<Attachment> attached_now;
 	const Attachment *ours = find_program(attached, info.prog_id);
 	if (info.xdp.ifindex != static_cast<__u32>(dev.index) || !ours)
 		fail(what, elsewhere);
@@ -423,12 +444,21 @@ static Result update_link(const Interface &dev, const Fd &prog, const Fd &expect
 		fail_to_replace(errno, link, info.prog_id, what);
 	// A device in another network namespace may have the same ifindex and have had the same
 	// program. The link does not tell them apart, but the result does.
-	if (!find_program(find_attached(dev), prog_id(prog))) {
+	auto undo = [&] {
 		opts.old_prog_fd = prog.get();
 		bpf_link_update(link.get(), old.get(), &opts);
+	};
+	try {
+		attached_now = find_attached(dev);
+	} catch (...) {
+		undo();
+		throw;
+	}
+	if (!find_program(attached_now, id)) {
+		undo();
 		fail(what, elsewhere);
 	}
-	return {ours->mode, prog_id(prog), ours->id, info.id};
+	return {ours->mode, id, ours->id, info.id};
 }
 
 // Detach `expected`, or where it is not open, all that is attached.
@@ -448,12 +478,18 @@ static std::vector<Result> detach(const Interface &dev, const Fd &expected)
 	for (const Attachment &a : attached) {
 		if (only && a.id != only)
 			continue;
-		if (int err = set_program(dev, -1, a.mode->flag, a.prog))
+		if (int err = change_program(dev, *a.mode, -1, 0, 0, a.prog))
 			fail(err, what, cause(err, false));
 		results.push_back({a.mode, a.id});
 	}
 
-	attached = find_attached(dev);
+	try {
+		attached = find_attached(dev);
+	} catch (const std::exception &e) {
+		warn("it is detached, and what is attached now cannot be seen: " +
+		     std::string(e.what()));
+		return results;
+	}
 	if (only ? find_program(attached, only) != nullptr : !attached.empty())
 		fail(what, "afterwards, " + describe_attached(dev, attached));
 	return results;
@@ -530,6 +566,7 @@ static int xdp_attach(int argc, char **argv)
 	if (!o.detach && !o.force)
 		check_start(dev, prog, what);
 
+	check_stdout();
 	if (o.detach)
 		results = detach(dev, expected);
 	else if (link_exists || (expected && !o.link.empty()))

@@ -53,3 +53,7 @@ says() {
 		return 1
 	fi
 }
+
+# A stdout that fails, for the command alone.
+to_full() { "$@" >/dev/full; }
+to_closed() { "$@" >&-; }

@@ -112,9 +112,7 @@ misused() {
 	each is_version
 }
 
-# A stdout that fails. The redirections are for the tool alone, not for `run`.
-to_full() { "$@" >/dev/full; }
-to_closed() { "$@" >&-; }
+# A stderr that fails. The redirections are for the tool alone, not for `run`.
 errors_to_full() { "$@" 2>/dev/full; }
 errors_to_closed() { "$@" 2>&-; }
 

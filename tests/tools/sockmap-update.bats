@@ -437,6 +437,20 @@ misuse_passed() {
 	[ -z "$stderr" ]
 }
 
+@test "--verbose that cannot be written: closed, nothing is changed; full, the error says what is" {
+	local text cookie
+	many_sockets
+	create_map map sockmap 4 8 2
+	cookie=$(cookie "$ns" -tl 'sport = :7777')
+
+	text="sockmap-update: write to standard output: Bad file descriptor"
+	fails 1 "$text" to_closed in_ns "$ns" sockmap-update -v "$PID" 3 "$BPFFS/map" 1
+	[ "$(bpftool -j map dump pinned "$BPFFS/map" | jq 'map(select(.value.error | not)) | length')" -eq 0 ]
+	text="sockmap-update: write to standard output: No space left on device (but it is done: key 1: "
+	fails 1 "${text}socket with cookie $cookie)" to_full in_ns "$ns" sockmap-update -v "$PID" 3 "$BPFFS/map" 1
+	fails 1 "${text}empty)" to_full sockmap-update -v --delete "$BPFFS/map" 1
+}
+
 @test "maps whose values are 4 bytes take sockets, too" {
 	netns ns
 	serve "$ns" server tcp:127.0.0.1:7777 tcp:127.0.0.1:7778 tcp:127.0.0.1:7779,reuseport

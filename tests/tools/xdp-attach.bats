@@ -778,13 +778,9 @@ assert json.loads(sys.argv[1]) == [{"devname": "veth0", "ifindex": int(sys.argv[
 	refused "detach the XDP program of 'veth0': no program is attached" -n "$ns" -j --detach veth0
 }
 
-# A stdout that fails, for the tool alone.
-to_full() { "$@" >/dev/full; }
-to_closed() { "$@" >&-; }
-
 @test "xdp-attach: what is done and cannot be said on stdout stays, and is said on stderr: 1" {
 	local full="write to standard output: No space left on device (but it is done: "
-	local closed="write to standard output: Bad file descriptor (but it is done: " text
+	local closed="xdp-attach: write to standard output: Bad file descriptor" text
 	requires root
 	two_hosts ns peer
 	programs one two
@@ -792,17 +788,81 @@ to_closed() { "$@" >&-; }
 	fails 1 "xdp-attach: $full$text)" to_full xdp-attach -n "$ns" veth0 "$BPFFS/one"
 	has "$ns" veth0 "native $one"
 	text="attached program $two to 'veth0' in native mode, in place of program $one"
-	fails 1 "xdp-attach: $closed$text)" to_closed xdp-attach -n "$ns" --expect "$one" veth0 "$BPFFS/two"
+	fails 1 "xdp-attach: $full$text)" to_full xdp-attach -n "$ns" --expect "$one" veth0 "$BPFFS/two"
 	has "$ns" veth0 "native $two"
 	text="detached program $two from 'veth0' in native mode"
 	fails 1 "xdp-attach: $full$text)" to_full xdp-attach -n "$ns" -j --detach veth0
 	has "$ns" veth0 ""
-	run -1 --separate-stderr to_closed xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
+	run -1 --separate-stderr to_full xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
 	text="attached program $one to 'veth0' in native mode, by link $(link_id "$BPFFS/link")"
-	[ "$stderr" = "xdp-attach: $closed$text)" ]
+	[ "$stderr" = "xdp-attach: $full$text)" ]
 	has "$ns" veth0 "native $one"
+	# What is closed from the beginning is seen before anything is done.
+	fails 1 "$closed" to_closed xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/two"
+	has "$ns" veth0 "native $one"
+	rm "$BPFFS/link"
+	fails 1 "$closed" to_closed xdp-attach -n "$ns" veth0 "$BPFFS/one"
+	has "$ns" veth0 ""
 	# What is not done is as ever.
 	fails 1 "xdp-attach: find device 'veth1': No such device" to_full xdp-attach -n "$ns" --detach veth1
+}
+
+@test "xdp-attach: only what a driver returns is a reason for generic mode" {
+	local at err
+	requires root cmd:strace
+	two_hosts ns peer
+	programs one
+	strace -qq -e trace=bpf -o "$BATS_TEST_TMPDIR/calls" \
+		xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one" >/dev/null
+	at=$(grep -n -m 1 BPF_LINK_CREATE "$BATS_TEST_TMPDIR/calls" | cut -d: -f1)
+	rm "$BPFFS/link"
+	for err in EMFILE ENFILE ENOBUFS EINTR EAGAIN ENOSPC ENOMEM EIO; do
+		run -1 --separate-stderr strace -qq -o /dev/null -e "inject=bpf:error=$err:when=$at" \
+			xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
+		[ "${#stderr_lines[@]}" -eq 1 ]
+		has "$ns" veth0 ""
+		[ ! -e "$BPFFS/link" ]
+	done
+	for err in EOPNOTSUPP ERANGE EINVAL; do
+		run -0 --separate-stderr strace -qq -o /dev/null -e "inject=bpf:error=$err:when=$at" \
+			xdp-attach -n "$ns" --link "$BPFFS/link" veth0 "$BPFFS/one"
+		[[ $output == *" in generic mode, by link "*", not native: "* ]]
+		rm "$BPFFS/link"
+	done
+}
+
+# each_answer_lost BEFORE AFTER ARGUMENT...: with each answer of rtnetlink lost in turn, and each
+# request unsent, the tool fails and BEFORE is attached, or does not and AFTER is.
+each_answer_lost() {
+	local before=$1 after=$2 call i calls state lost
+	shift 2
+	for call in recvmsg sendto; do
+		xdp-attach -n "$ns" --detach veth0 >/dev/null 2>&1 || true
+		[ -z "$before" ] || xdp-attach -n "$ns" veth0 "$BPFFS/one" >/dev/null
+		strace -qq -e "trace=$call" -o "$BATS_TEST_TMPDIR/calls" xdp-attach -n "$ns" "$@" >/dev/null
+		calls=$(grep -c . "$BATS_TEST_TMPDIR/calls")
+		for ((i = 1; i <= calls; i++)); do
+			xdp-attach -n "$ns" --detach veth0 >/dev/null 2>&1 || true
+			[ -z "$before" ] || xdp-attach -n "$ns" veth0 "$BPFFS/one" >/dev/null
+			state=$after lost=0
+			strace -qq -o /dev/null -e "inject=$call:error=ENOBUFS:when=$i" \
+				xdp-attach -n "$ns" "$@" >/dev/null 2>"$BATS_TEST_TMPDIR/said" || lost=$?
+			[ "$lost" -eq 0 ] || state=$before
+			has "$ns" veth0 "$state" || {
+				echo "$call $i of $calls, status $lost: $(cat "$BATS_TEST_TMPDIR/said")" >&2
+				return 1
+			}
+		done
+	done
+}
+
+@test "xdp-attach: an answer of the kernel that is lost: the exit status says what is attached" {
+	requires root cmd:strace
+	two_hosts ns peer
+	programs one two
+	each_answer_lost "" "native $one" veth0 "$BPFFS/one"
+	each_answer_lost "native $one" "native $two" --expect "$BPFFS/one" veth0 "$BPFFS/two"
+	each_answer_lost "native $one" "" --detach veth0
 }
 
 @test "xdp-attach: --verbose prints the log of libbpf" {
