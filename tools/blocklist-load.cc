@@ -22,6 +22,7 @@
 #include "lib/fd.h"
 #include "lib/json.h"
 #include "lib/lines.h"
+#include "lib/lock.h"
 
 constexpr size_t reserve_max = 65536; // MiB
 constexpr const char *verbs = "load, check, dump, stats, reserve";
@@ -31,6 +32,8 @@ struct Options {
 	Limits limits;
 	std::optional<unsigned> max_bad;    // per cent
 	std::optional<unsigned> max_shrink; // per cent; load
+	std::optional<size_t> max_entries;  // load, check
+	std::optional<unsigned> wait;	    // seconds; load, dump, reserve
 	std::string dir;
 	std::string verb;
 	std::vector<std::string> files; // load, check
@@ -63,9 +66,13 @@ static void usage()
 	      "                            (default: 50)\n"
 	      "      --max-shrink=PERCENT  load: fail if the list has so much fewer entries\n"
 	      "                            than the active one\n"
+	      "      --max-entries=COUNT   load, check: fail if the FILEs have more entries\n"
+	      "                            (default: 10000000)\n"
 	      "      --allow-empty         load, check: take a FILE without an entry\n"
 	      "      --format=NAME         load, check: plain, json, p2p, dshield or ipset\n"
 	      "                            (default: as the first entry of the FILE looks)\n"
+	      "      --wait=SECONDS        load, dump, reserve: wait so long while others have\n"
+	      "                            DIR locked (default: 30)\n"
 	      "  -j, --json                print JSON\n"
 	      "  -p, --pretty              print JSON, indented\n"
 	      "  -v, --verbose             print libbpf's log\n"
@@ -109,8 +116,12 @@ static void check_options(const Options &o)
 		throw UsageError("--allow-empty goes with load and check");
 	if (o.limits.format && o.files.empty())
 		throw UsageError("--format goes with load and check");
+	if (o.max_entries && o.files.empty())
+		throw UsageError("--max-entries goes with load and check");
 	if (o.max_shrink && o.verb != "load")
 		throw UsageError("--max-shrink goes with load");
+	if (o.wait && (o.verb == "check" || o.verb == "stats"))
+		throw UsageError("--wait goes with load, dump and reserve");
 	if (o.common.json && o.verb == "reserve")
 		throw UsageError("--json and --pretty do not go with reserve");
 }
@@ -118,13 +129,15 @@ static void check_options(const Options &o)
 // Returns false where --help or --version has been answered.
 static bool parse(int argc, char **argv, Options &o)
 {
-	enum { SkipBad = 256, MaxBad, MaxShrink, AllowEmpty, Format };
+	enum { SkipBad = 256, MaxBad, MaxShrink, MaxEntries, AllowEmpty, Format, Wait };
 	static const struct option options[] = {
 		{"skip-bad", no_argument, nullptr, SkipBad},
 		{"max-bad", required_argument, nullptr, MaxBad},
 		{"max-shrink", required_argument, nullptr, MaxShrink},
+		{"max-entries", required_argument, nullptr, MaxEntries},
 		{"allow-empty", no_argument, nullptr, AllowEmpty},
 		{"format", required_argument, nullptr, Format},
+		{"wait", required_argument, nullptr, Wait},
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
 		{"verbose", no_argument, nullptr, 'v'},
@@ -145,11 +158,17 @@ static bool parse(int argc, char **argv, Options &o)
 		case MaxShrink:
 			o.max_shrink = parse_number(optarg, "--max-shrink", 0, 100);
 			break;
+		case MaxEntries:
+			o.max_entries = parse_number(optarg, "--max-entries", 1, SIZE_MAX);
+			break;
 		case AllowEmpty:
 			o.limits.allow_empty = true;
 			break;
 		case Format:
 			o.limits.format = parse_format(optarg);
+			break;
+		case Wait:
+			o.wait = parse_wait(optarg);
 			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
@@ -160,6 +179,8 @@ static bool parse(int argc, char **argv, Options &o)
 	check_options(o);
 	if (o.max_bad)
 		o.limits.max_bad = *o.max_bad;
+	if (o.max_entries)
+		o.limits.max_entries = *o.max_entries;
 	return true;
 }
 
@@ -182,8 +203,9 @@ static std::string in_brackets(const std::vector<std::string> &formats)
 	return text.empty() || text == " (plain" ? "" : text + ")";
 }
 
+// `done` is said where it cannot be printed.
 static void report(const Input &input, size_t cells, Clock::time_point began,
-		   const CommonOptions &common)
+		   const CommonOptions &common, const std::string &done = "")
 {
 	std::vector<std::string> formats;
 	size_t v4 = count_cidrs(input.list.v4);
@@ -203,13 +225,14 @@ static void report(const Input &input, size_t cells, Clock::time_point began,
 			    {"milliseconds", ms},
 			    {"formats", formats}},
 			   common.pretty);
-		return;
+	} else {
+		printf("%zu read%s, ", input.read, in_brackets(formats).c_str());
+		if (input.bad)
+			printf("%zu bad, ", input.bad);
+		printf("%zu merged: %zu IPv4, %zu IPv6, %s MiB, %lld ms\n", v4 + v6, v4, v6,
+		       mebibytes(cells).c_str(), ms);
 	}
-	printf("%zu read%s, ", input.read, in_brackets(formats).c_str());
-	if (input.bad)
-		printf("%zu bad, ", input.bad);
-	printf("%zu merged: %zu IPv4, %zu IPv6, %s MiB, %lld ms\n", v4 + v6, v4, v6,
-	       mebibytes(cells).c_str(), ms);
+	flush_stdout(done);
 }
 
 // Fail where the list has become too short.
@@ -234,13 +257,14 @@ static void load(const Options &o)
 	Plan table = plan(input.list);
 	std::function<void(ConstCells)> check;
 
+	check_stdout();
 	if (o.max_shrink)
 		check = [&](ConstCells active) {
 			check_shrink(active, input, *o.max_shrink, what);
 		};
-	replace_list(blocklist, o.dir, table.cells, check,
+	replace_list(blocklist, o.dir, o.wait.value_or(default_wait), table.cells, check,
 		     [&](Cells cells) { build(cells, table, input.list); });
-	report(input, table.cells, began, o.common);
+	report(input, table.cells, began, o.common, "but it is done: the list is active");
 }
 
 static void check(const Options &o)
@@ -255,10 +279,10 @@ static void check(const Options &o)
 
 // ---- dump
 
-static void dump(const std::string &dir, const CommonOptions &common)
+static void dump(const std::string &dir, unsigned wait, const CommonOptions &common)
 {
 	nlohmann::ordered_json json = nlohmann::ordered_json::array();
-	std::vector<union block_cell> cells = read_active_list(dir);
+	std::vector<union block_cell> cells = read_active_list(dir, wait);
 	List list = cells.empty() ? List() : read_back(cells);
 	std::string out;
 
@@ -299,16 +323,18 @@ static int blocklist_load(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
+
+	unsigned wait = o.wait.value_or(default_wait);
 	if (o.verb == "load")
 		load(o);
 	else if (o.verb == "check")
 		check(o);
 	else if (o.verb == "dump")
-		dump(o.dir, o.common);
+		dump(o.dir, wait, o.common);
 	else if (o.verb == "stats")
 		stats(o.dir, o.common);
 	else
-		reserve_lists(o.dir, (o.mib << 20) / BLOCK_CELL_BYTES);
+		reserve_lists(o.dir, wait, (o.mib << 20) / BLOCK_CELL_BYTES);
 	return 0;
 }
 

@@ -197,7 +197,7 @@ static bool parse(int argc, char **argv, Options &o)
 			o.max_shrink = parse_number(optarg, "--max-shrink", 0, 100);
 			break;
 		case OptWait:
-			o.wait = parse_number(optarg, "--wait", 0, longest_wait);
+			o.wait = parse_wait(optarg);
 			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
@@ -392,7 +392,7 @@ static int map_edit(int argc, char **argv)
 	OpenMap map = open_map(o.map, purpose);
 	DirectoryLock lock;
 	if (purpose == Purpose::Change || purpose == Purpose::Delete)
-		lock = DirectoryLock(o.map, o.wait.value_or(default_wait));
+		lock = DirectoryLock(directory_of(o.map), o.wait.value_or(default_wait));
 	if (o.per_cpu && !is_per_cpu(map.info.type))
 		fail("open map " + quote(o.map), "its type is " + map_type_name(map.info.type) +
 							 ", which has one value for all CPUs");

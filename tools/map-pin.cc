@@ -20,6 +20,7 @@
 #include "lib/fd.h"
 #include "lib/interface.h"
 #include "lib/json.h"
+#include "lib/lock.h"
 #include "lib/map_name.h"
 #include "lib/netns.h"
 #include "lib/object.h"
@@ -30,10 +31,11 @@ struct Options {
 	CommonOptions common;
 	Access access;
 	bool replace = false;
-	std::string btf;    // an object file; empty: what the kernel has
-	std::string source; // dev, prog, link or map
-	std::string object; // which one
-	std::string path;   // DIR, or for `map` PATH
+	unsigned wait = default_wait; // seconds
+	std::string btf;	      // an object file; empty: what the kernel has
+	std::string source;	      // dev, prog, link or map
+	std::string object;	      // which one
+	std::string path;	      // DIR, or for `map` PATH
 };
 
 struct NamedMap {
@@ -69,6 +71,8 @@ static void usage()
 	      "                            or PATH (default: the caller's)\n"
 	      "  -j, --json                print the new pins as JSON\n"
 	      "  -p, --pretty              print the same JSON, indented\n"
+	      "      --wait=SECONDS        wait so long while others have DIR locked (default:\n"
+	      "                            30)\n"
 	      "  -v, --verbose             print the new pins, and libbpf's log\n"
 	      "  -h, --help                print this and exit\n"
 	      "  -V, --version             print the version and exit\n",
@@ -84,6 +88,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"owner", required_argument, nullptr, 'o'},
 		{"replace", no_argument, nullptr, 'r'},
 		{"netns", required_argument, nullptr, 'n'},
+		{"wait", required_argument, nullptr, 'w'}, // long only, too
 		{"json", no_argument, nullptr, 'j'},
 		{"pretty", no_argument, nullptr, 'p'},
 		{"verbose", no_argument, nullptr, 'v'},
@@ -106,6 +111,9 @@ static bool parse(int argc, char **argv, Options &o)
 			break;
 		case 'r':
 			o.replace = true;
+			break;
+		case 'w':
+			o.wait = parse_wait(optarg);
 			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
@@ -367,6 +375,7 @@ static int map_pin(int argc, char **argv)
 		names.object = load_btf_file(o.btf);
 	enter_netns(o.common.netns);
 	std::vector<NamedMap> maps = find_maps(o.source, o.object, std::move(names));
+	auto locks = lock_directories({one ? parent_of(o.path) : o.path}, o.wait);
 	if (!one)
 		check_pin_directory(o.path);
 	pins.reserve(maps.size());

@@ -21,6 +21,7 @@
 #include "lib/capability.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/lock.h"
 #include "lib/object.h"
 #include "lib/pin.h"
 #include "prog-load/elf.h"
@@ -51,6 +52,7 @@ struct Options {
 	std::vector<Setting> settings;
 	Access access;
 	bool replace = false;
+	unsigned wait = default_wait; // seconds
 	std::string object;
 	std::string pin;
 };
@@ -72,6 +74,8 @@ static void usage()
 	      "  -m, --mode=MODE           mode of the new pins, octal (default: 0600)\n"
 	      "  -o, --owner=USER[:GROUP]  owner of the new pins (default: the caller)\n"
 	      "  -r, --replace             replace the program pinned at PIN, atomically\n"
+	      "      --wait=SECONDS        wait so long while others have the directories of\n"
+	      "                            the pins locked (default: 30)\n"
 	      "  -v, --verbose             print what was loaded and pinned, libbpf's log, and\n"
 	      "                            the whole log of the verifier after a rejection\n"
 	      "  -h, --help                print this and exit\n"
@@ -100,7 +104,7 @@ static std::string parse_type(const std::string &text)
 	return text;
 }
 
-enum { OptType = 256, OptSection, OptProgram, OptSet, OptMaps }; // without a short form
+enum { OptType = 256, OptSection, OptProgram, OptSet, OptMaps, OptWait }; // without a short form
 
 // Returns false where --help or --version has been answered.
 static bool parse(int argc, char **argv, Options &o)
@@ -111,6 +115,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"program", required_argument, nullptr, OptProgram},
 		{"set", required_argument, nullptr, OptSet},
 		{"maps", required_argument, nullptr, OptMaps},
+		{"wait", required_argument, nullptr, OptWait},
 		{"mode", required_argument, nullptr, 'm'},
 		{"owner", required_argument, nullptr, 'o'},
 		{"replace", no_argument, nullptr, 'r'},
@@ -137,6 +142,9 @@ static bool parse(int argc, char **argv, Options &o)
 			break;
 		case OptMaps:
 			o.maps = require_nonempty(optarg, "--maps");
+			break;
+		case OptWait:
+			o.wait = parse_wait(optarg);
 			break;
 		case 'm':
 			o.access.mode = parse_mode(optarg);
@@ -341,6 +349,16 @@ static void pin(const Fd &program, std::vector<SharedMap> &maps, const Options &
 	pin_all(pins, o.access, o.maps, report_all);
 }
 
+// The directories where pins are to be made.
+static std::vector<std::string> places(const Options &o)
+{
+	std::vector<std::string> dirs = {parent_of(o.pin)};
+
+	if (!o.maps.empty())
+		dirs.push_back(o.maps);
+	return dirs;
+}
+
 static int prog_load(int argc, char **argv)
 {
 	Options o;
@@ -351,6 +369,7 @@ static int prog_load(int argc, char **argv)
 	ObjectFile file(o.object);
 	Function function = choose(file, o.section, o.program, "load from " + quote(o.object));
 	std::string what = "load program " + quote(function.name) + " of " + quote(o.object);
+	auto locks = lock_directories(places(o), o.wait);
 	check_pin_path(o.pin, o.replace);
 	// With its pin, a link or a map that nobody else holds would go.
 	if (o.replace && access(o.pin.c_str(), F_OK) == 0)

@@ -7,6 +7,7 @@
 #include <linux/bpf.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <string>
@@ -15,6 +16,7 @@
 #include "lib/capability.h"
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/lock.h"
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "lib/pin.h"
@@ -25,6 +27,7 @@ struct Options {
 	CommonOptions common;
 	std::string expect; // empty: any program
 	bool replace = false;
+	unsigned wait = default_wait; // seconds
 	std::string prog;
 	std::string link;
 };
@@ -40,6 +43,8 @@ static void usage()
 	      "  -r, --replace       replace the program of the link pinned at LINK, atomically\n"
 	      "  -n, --netns=NETNS   the network namespace: NAME, PID or PATH (default: the\n"
 	      "                      caller's)\n"
+	      "      --wait=SECONDS  wait so long while others have the directories of PROG and\n"
+	      "                      LINK locked (default: 30)\n"
 	      "  -v, --verbose       print the result, and libbpf's log\n"
 	      "  -h, --help          print this and exit\n"
 	      "  -V, --version       print the version and exit\n"
@@ -55,6 +60,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"expect", required_argument, nullptr, 'e'}, // long only: not in the string below
 		{"replace", no_argument, nullptr, 'r'},
 		{"netns", required_argument, nullptr, 'n'},
+		{"wait", required_argument, nullptr, 'w'}, // long only, too
 		{"verbose", no_argument, nullptr, 'v'},
 		{"help", no_argument, nullptr, 'h'},
 		{"version", no_argument, nullptr, 'V'},
@@ -69,6 +75,9 @@ static bool parse(int argc, char **argv, Options &o)
 			break;
 		case 'r':
 			o.replace = true;
+			break;
+		case 'w':
+			o.wait = parse_wait(optarg);
 			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
@@ -110,12 +119,13 @@ static std::vector<__u32> attached(const Fd &netns)
 }
 
 // A program that is attached twice would run twice for each lookup, to no effect.
-static void refuse_twice(const Fd &netns, __u32 prog_id, const std::string &what)
+static void refuse_more_than(int count, const Fd &netns, __u32 prog_id, const std::string &what)
 {
-	for (__u32 id : attached(netns))
-		if (id == prog_id)
-			fail(what, "program " + std::to_string(id) +
-					   " is already attached to this network namespace");
+	std::vector<__u32> ids = attached(netns);
+
+	if (std::count(ids.begin(), ids.end(), prog_id) > count)
+		fail(what, "program " + std::to_string(prog_id) +
+				   " is already attached to this network namespace");
 }
 
 static std::string why_attach(int err)
@@ -131,12 +141,15 @@ static std::string why_attach(int err)
 
 static void attach(const Fd &prog, const Fd &netns, const std::string &pin, const std::string &what)
 {
+	__u32 id = prog_info(prog).id;
+
 	check_pin_path(pin, false);
-	refuse_twice(netns, prog_info(prog).id, what);
+	refuse_more_than(0, netns, id, what);
 	Fd link(bpf_link_create(prog.get(), netns.get(), BPF_SK_LOOKUP, nullptr));
 	if (!link)
 		fail(errno, what, why_attach(errno));
 	// If this fails, the link goes with its fd.
+	refuse_more_than(1, netns, id, what);
 	pin_all({{link, pin}}, {});
 }
 
@@ -156,7 +169,7 @@ static void replace(const Fd &prog, const Fd &netns, const std::string &pin, con
 	if (info.netns.netns_ino != netns_inode(netns))
 		fail(what, "it is attached to another network namespace");
 	if (info.prog_id != id)
-		refuse_twice(netns, id, what);
+		refuse_more_than(0, netns, id, what);
 
 	if (expected) {
 		__u32 expected_id = prog_info(expected).id;
@@ -181,14 +194,20 @@ static int sk_lookup_attach(int argc, char **argv)
 	Fd prog = open_prog_of_type(o.prog, BPF_PROG_TYPE_SK_LOOKUP);
 	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
 	Fd netns = open_netns(o.common.netns);
+	std::string result = "attached program " + std::to_string(prog_info(prog).id) +
+			     " to network namespace net:[" + std::to_string(netns_inode(netns)) +
+			     "] by link " + quote(o.link);
+	auto locks = lock_directories({directory_of(o.prog), directory_of(o.link)}, o.wait);
 
+	if (o.common.verbose)
+		check_stdout();
 	if (o.replace)
 		replace(prog, netns, o.link, expected);
 	else
 		attach(prog, netns, o.link, "attach program " + quote(o.prog));
 	if (o.common.verbose)
-		printf("attached program %u to network namespace net:[%llu] by link %s\n",
-		       prog_info(prog).id, netns_inode(netns), quote(o.link).c_str());
+		puts(result.c_str());
+	flush_stdout("but it is done: " + result);
 	return 0;
 }
 

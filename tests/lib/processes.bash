@@ -56,6 +56,16 @@ goes_on() {
 	}
 }
 
+# hold_lock DIR: a process, PID, has the directory locked until it ends.
+hold_lock() {
+	start flock --no-fork "$1" sleep 60
+	poll 5 is_locked "$1"
+}
+
+is_locked() {
+	! flock -n "$1" true
+}
+
 # poll SECONDS COMMAND...: until it succeeds, or fail with what it last said. A machine
 # that is slow by nature sets HOOKSET_PATIENCE: by how much longer.
 poll() {

@@ -10,6 +10,14 @@ load ../lib/lists
 
 BLOCKLIST=$BATS_TEST_DIRNAME/../objects/blocklist.py
 
+# refuses TEXT COMMAND...: within a minute and 400 MB of memory, it fails, and says so at last.
+refuses() {
+	local text=$1
+	shift
+	run -1 --separate-stderr bash -c 'ulimit -v 400000; exec timeout 60 "$@"' - "$@"
+	[ "${stderr_lines[-1]}" = "$text" ] && [ "${#stderr_lines[@]}" -le 22 ]
+}
+
 # list_id: the id of the active list.
 list_id() {
 	map-edit "$BPFFS/dir/blocklist" show
@@ -36,6 +44,8 @@ list_id() {
 	misuse "--max-bad '101' is not between 0 and 100" --max-bad 101 dir load file
 	misuse "--max-bad '5%' is not a number" --max-bad 5% dir load file
 	misuse "--max-shrink goes with load" --max-shrink 5 dir check file
+	misuse "--max-entries goes with load and check" --max-entries 5 dir dump
+	misuse "--max-entries '0' is not between 1 and 18446744073709551615" --max-entries 0 dir load file
 	misuse "--max-shrink '-1' is not a number" --max-shrink=-1 dir load file
 	misuse "--json and --pretty do not go with reserve" -j dir reserve 8
 	misuse "MIB '0' is not between 1 and 65536" dir reserve 0
@@ -316,6 +326,47 @@ blocklist-load: check the lists: 1 bad line" . check "$file"
 	bpftool map create "$BPFFS/wrong/block_stats" type array key 4 value 4 entries 1 name hookset_wrong
 	refused "open map '$BPFFS/wrong/block_stats': it is not a map of xdp_blocklist" "$BPFFS/wrong" stats
 	active_is
+}
+
+# bats test_tags=kernel-free
+@test "blocklist-load: an input without end ends with a message, in little memory" {
+	local what="blocklist-load: check the lists"
+	refuses "blocklist-load: read '/dev/zero': a line is longer than 64 MiB" \
+		blocklist-load . check --skip-bad /dev/zero
+	refuses "$what: 1000000 bad lines so far" blocklist-load . check --skip-bad <(yes x)
+	refuses "$what: 1000000 bad lines so far" blocklist-load . check /dev/urandom
+	yes 192.0.2.1 | head -n 20000000 | gzip -1 >"$BATS_TEST_TMPDIR/bomb"
+	refuses "$what: '$BATS_TEST_TMPDIR/bomb' has entry 10000001 (--max-entries)" \
+		blocklist-load . check "$BATS_TEST_TMPDIR/bomb"
+	refuses "$what: standard input has entry 4 (--max-entries)" \
+		blocklist-load --max-entries 3 . check - < <(seq -f 192.0.2.%g 4)
+	call blocklist-load --max-entries 3 . check - < <(seq -f 192.0.2.%g 3)
+	[ "$status" -eq 0 ]
+}
+
+@test "blocklist-load: a report that cannot be written: closed, nothing is changed; full, it is done" {
+	local text="blocklist-load: write to standard output"
+	requires root
+	load_blocklist
+	write_list '192.0.2.1\n'
+	fails 1 "$text: Bad file descriptor" to_closed blocklist-load "$BPFFS/dir" load "$BATS_TEST_TMPDIR/file"
+	active_is
+	fails 1 "$text: No space left on device (but it is done: the list is active)" \
+		to_full blocklist-load "$BPFFS/dir" load "$BATS_TEST_TMPDIR/file"
+	active_is 192.0.2.1/32
+}
+
+@test "blocklist-load: reserve that fails leaves no list, and the active one as it is" {
+	requires root cmd:strace
+	load_blocklist
+	write_list '192.0.2.1\n'
+	blocklist-load "$BPFFS/dir" load "$BATS_TEST_TMPDIR/file" >/dev/null
+	strace -qq -e trace=bpf -o "$BATS_TEST_TMPDIR/calls" blocklist-load "$BPFFS/dir" reserve 16
+	rm "$BPFFS"/dir/blocklist_[ab]
+	strace -qq -o /dev/null -e "inject=bpf:error=EPERM:when=$(grep -c . "$BATS_TEST_TMPDIR/calls")" \
+		blocklist-load "$BPFFS/dir" reserve 16 && false
+	[ -z "$(find "$BPFFS/dir" -name 'blocklist[_-]*')" ] # nor its directory with pins on the way
+	active_is 192.0.2.1/32
 }
 
 @test "blocklist-load: before a list was loaded, dump prints nothing and stats zeros" {

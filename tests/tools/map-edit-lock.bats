@@ -120,8 +120,7 @@ between_steps() {
 	a_map
 	mkdir "$BPFFS/dir"
 	ln -s "$BPFFS/m" "$BPFFS/dir/link"
-	start flock --no-fork "$BPFFS" sleep 60
-	poll 5 has_lock "$BPFFS"
+	hold_lock "$BPFFS"
 	refused "lock directory '$BPFFS': process $PID ('sleep') has it locked" \
 		--wait 0 --key u32 --value u32 "$BPFFS/dir/link" sync "$NEW"
 	cd "$BPFFS"
@@ -129,10 +128,6 @@ between_steps() {
 		--wait 0 --key u32 --value u32 m sync "$NEW"
 	cd /
 	keys_are 1 2000 1
-}
-
-has_lock() {
-	! flock -n "$1" true
 }
 
 @test "map-edit: a list that is slow to come keeps nobody waiting" {
@@ -204,7 +199,7 @@ has_lock() {
 	chmod 711 "$BPFFS/d"
 	chown 65534 "$BPFFS/d/mine"
 	start flock --no-fork "$BPFFS/d" sleep 60
-	poll 5 has_lock "$BPFFS/d"
+	poll 5 is_locked "$BPFFS/d"
 	fails 0 "" with_cap_bpf map-edit --wait 0 --key u32 --value u32 "$BPFFS/d/mine" add 1 2
 	[ "$(bpftool -j map dump pinned "$BPFFS/d/mine" | jq length)" -eq 2 ]
 }
@@ -213,8 +208,7 @@ has_lock() {
 	requires root
 	object variables variables
 	bpftool prog load "$BATS_FILE_TMPDIR/variables.o" "$BPFFS/prog" pinmaps "$BPFFS"
-	start flock --no-fork "$BPFFS" sleep 60
-	poll 5 has_lock "$BPFFS"
+	hold_lock "$BPFFS"
 	refused "lock directory '$BPFFS': process $PID ('sleep') has it locked" \
 		--wait 0 "$BPFFS/variable_data" add limit=7
 	refused "lock directory '$BPFFS': process $PID ('sleep') has it locked" \

@@ -47,6 +47,21 @@ print(*sorted(l["prog_id"] for l in json.load(sys.stdin)
 	[[ ${lines[1]} =~ netns_ino\ $(stat -L -c %i "/run/netns/$ns")\ +attach_type\ sk_lookup ]]
 }
 
+@test "--verbose that cannot be written: closed, nothing is attached; full, the error says what is" {
+	local text
+	netns ns
+	load_prog echo_dispatch
+	text="sk-lookup-attach: write to standard output"
+	fails 1 "$text: Bad file descriptor" \
+		to_closed sk-lookup-attach -v -n "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	links "$ns"
+	text+=": No space left on device (but it is done: attached program"
+	text+=" $(prog_id "$BPFFS/echo_dispatch_prog") to network namespace"
+	text+=" net:[$(stat -L -c %i "/run/netns/$ns")] by link '$BPFFS/link')"
+	fails 1 "$text" to_full sk-lookup-attach -v -n "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/link"
+	links "$ns" "$(prog_id "$BPFFS/echo_dispatch_prog")"
+}
+
 @test "--netns by name, PID and path" {
 	netns ns
 	load_prog echo_dispatch
@@ -350,8 +365,12 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	last=$(grep -c . "$trace")
 	tail -n 1 "$trace" | grep -q BPF_LINK_UPDATE
 	sk-lookup-attach --replace --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	# It has the directory locked: the other one goes by pins in another.
+	mkdir "$BPFFS/other"
+	bpftool prog pin pinned "$BPFFS/three" "$BPFFS/other/three"
+	bpftool link pin pinned "$BPFFS/link" "$BPFFS/other/link"
 	start_stopped bpf $((last - 1)) "${args[@]}"
-	sk-lookup-attach --replace --netns "$ns" "$BPFFS/three" "$BPFFS/link"
+	sk-lookup-attach --replace --netns "$ns" "$BPFFS/other/three" "$BPFFS/other/link"
 	goes_on 1
 	[ "$(cat "$OUT.err")" = "sk-lookup-attach: replace the program of link '$BPFFS/link': it holds program $(prog_id "$BPFFS/three"), not $(prog_id "$BPFFS/one")" ]
 	links "$ns" "$(prog_id "$BPFFS/three")"

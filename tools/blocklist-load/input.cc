@@ -35,10 +35,11 @@ static std::string why_refused(const std::string &path, size_t read, size_t bad,
 }
 
 // Returns how many lines are bad.
-static size_t read_file(const std::string &path, std::optional<ListFormat> format, Input &input)
+static size_t read_file(const std::string &path, const Limits &limits, Input &input,
+			const std::string &what, const char *outcome)
 {
 	Lines lines(path, "#;", line_max);
-	ListParser parser(format, Family::Any);
+	ListParser parser(limits.format, Family::Any);
 	std::string_view line;
 	std::string_view rest;
 	ListedRange range;
@@ -57,6 +58,10 @@ static size_t read_file(const std::string &path, std::optional<ListFormat> forma
 		} catch (const ValueError &e) {
 			lines.print_bad(e.what());
 		}
+		lines.check_bad(what, outcome);
+		if (input.read > limits.max_entries)
+			fail(what, input_name(path) + " has entry " + std::to_string(input.read) +
+					   " (--max-entries)" + outcome);
 	}
 	input.formats.push_back(parser.format());
 	return lines.bad();
@@ -72,7 +77,7 @@ Input read_files(const std::vector<std::string> &paths, const Limits &limits,
 	for (const std::string &path : paths) {
 		size_t before = input.read;
 
-		bad.push_back(read_file(path, limits.format, input));
+		bad.push_back(read_file(path, limits, input, what, outcome));
 		read.push_back(input.read - before);
 		input.bad += bad.back();
 	}

@@ -13,6 +13,7 @@
 struct Limits {
 	bool skip_bad = false;		  // else a bad line is an error
 	unsigned max_bad = 50;		  // per cent of the lines of a FILE
+	size_t max_entries = 10000000;	  // of all FILEs: memory is 8 bytes, or 32, for each
 	bool allow_empty = false;	  // else a FILE without an entry is an error
 	std::optional<ListFormat> format; // of each FILE; else its content says it
 };

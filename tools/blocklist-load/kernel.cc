@@ -5,7 +5,6 @@
 #include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 
 #include "../lib/capability.h"
 #include "../lib/cli.h"
+#include "../lib/lock.h"
 #include "../lib/object.h"
 #include "../lib/percpu.h"
 #include "../lib/pin.h"
@@ -136,16 +136,6 @@ static std::vector<union block_cell> read_cells(const Fd &list)
 
 // ---- reserved lists
 
-// Lock the directory until the end of the scope: LOCK_EX or LOCK_SH.
-static Fd lock(const std::string &dir, int how)
-{
-	Fd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-
-	if (!fd || flock(fd.get(), how))
-		fail(errno, "lock directory " + quote(dir));
-	return fd;
-}
-
 static std::string reserved_path(const std::string &dir, size_t i)
 {
 	return dir + "/blocklist_" + "ab"[i];
@@ -156,8 +146,19 @@ static bool is_reserved(const std::string &dir, size_t i = 0)
 	return access(reserved_path(dir, i).c_str(), F_OK) == 0;
 }
 
-// The two reserved lists, or neither. The caller has locked their directory: exclusively, to
-// fill the spare list.
+// Lock the directory until the end of the scope. Reserved lists are filled in place: there is no
+// way without the lock.
+static DirectoryLock lock(const std::string &dir, unsigned wait)
+{
+	DirectoryLock directory(dir, wait);
+
+	if (!directory && is_reserved(dir))
+		fail(EACCES, "lock directory " + quote(dir));
+	directory.take();
+	return directory;
+}
+
+// The two reserved lists, or neither. The caller has locked their directory.
 class SparePair
 {
 public:
@@ -221,19 +222,20 @@ static Fd open_active_list(const Fd &blocklist, SparePair &pair)
 
 // ---- what the verbs do
 
-void replace_list(const Fd &blocklist, const std::string &dir, size_t cells,
+void replace_list(const Fd &blocklist, const std::string &dir, unsigned wait, size_t cells,
 		  const std::function<void(ConstCells)> &check,
 		  const std::function<void(Cells)> &build)
 {
-	Fd locked = is_reserved(dir) ? lock(dir, LOCK_EX) : Fd();
+	DirectoryLock locked = lock(dir, wait);
+	bool reserved = is_reserved(dir);
 
 	if (check) {
-		SparePair pair = locked ? SparePair(dir, true) : SparePair();
+		SparePair pair = reserved ? SparePair(dir, true) : SparePair();
 		Fd active = open_active_list(blocklist, pair);
 
 		check(active ? read_cells(active) : std::vector<union block_cell>());
 	}
-	SparePair pair = locked ? SparePair(dir, false) : SparePair();
+	SparePair pair = reserved ? SparePair(dir, false) : SparePair();
 	Fd list = pair ? pair.claim_spare(active_id(blocklist), cells) : create_list(cells);
 	Mapping mapping(list, cells);
 
@@ -243,17 +245,18 @@ void replace_list(const Fd &blocklist, const std::string &dir, size_t cells,
 	activate(blocklist, list, dir);
 }
 
-std::vector<union block_cell> read_active_list(const std::string &dir)
+std::vector<union block_cell> read_active_list(const std::string &dir, unsigned wait)
 {
 	Fd blocklist = open_blocklist(dir, true);
-	Fd locked = is_reserved(dir) ? lock(dir, LOCK_SH) : Fd();
-	SparePair pair = locked ? SparePair(dir, true) : SparePair();
+	bool reserved = is_reserved(dir);
+	DirectoryLock locked = reserved ? lock(dir, wait) : DirectoryLock();
+	SparePair pair = reserved ? SparePair(dir, true) : SparePair();
 	Fd list = open_active_list(blocklist, pair);
 
 	return list ? read_cells(list) : std::vector<union block_cell>();
 }
 
-void reserve_lists(const std::string &dir, size_t cells)
+void reserve_lists(const std::string &dir, unsigned wait, size_t cells)
 {
 	std::string what = "reserve lists in " + quote(dir);
 	Fd blocklist = open_blocklist(dir, false);
@@ -263,7 +266,7 @@ void reserve_lists(const std::string &dir, size_t cells)
 	if (stat((dir + "/blocklist").c_str(), &st))
 		fail(errno, what);
 	Access access = {st.st_mode & 0777, st.st_uid, st.st_gid};
-	Fd locked = lock(dir, LOCK_EX);
+	DirectoryLock locked = lock(dir, wait);
 	// Where one of the two pins was removed, it is created again.
 	bool both = is_reserved(dir, 0) && is_reserved(dir, 1);
 	SparePair old = both ? SparePair(dir, false) : SparePair();
@@ -277,9 +280,10 @@ void reserve_lists(const std::string &dir, size_t cells)
 		std::copy(used.begin(), used.end(), Mapping(lists[0], cells).cells().begin());
 	}
 	pin_all({{lists[0], reserved_path(dir, 0), true}, {lists[1], reserved_path(dir, 1), true}},
-		access);
-	if (active_id(blocklist))
-		activate(blocklist, lists[0], dir);
+		access, "", [&] {
+			if (active_id(blocklist))
+				activate(blocklist, lists[0], dir);
+		});
 }
 
 void check_fits(const std::string &dir, size_t cells)

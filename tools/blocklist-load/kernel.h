@@ -23,17 +23,18 @@ Fd open_blocklist(const std::string &dir, bool read_only);
 
 // Have `build` fill in a list of so many cells, which are zero, and activate it. A failure
 // before that changes nothing. `blocklist` is DIR/blocklist. `check`, which may be empty, is
-// shown the active list, without cells if there is none, and may throw.
-void replace_list(const Fd &blocklist, const std::string &dir, size_t cells,
+// shown the active list, without cells if there is none, and may throw. This function and the two
+// that follow lock DIR, and wait for others so many seconds.
+void replace_list(const Fd &blocklist, const std::string &dir, unsigned wait, size_t cells,
 		  const std::function<void(ConstCells)> &check,
 		  const std::function<void(Cells)> &build);
 
 // A copy of the active list; without cells if there is none.
-std::vector<union block_cell> read_active_list(const std::string &dir);
+std::vector<union block_cell> read_active_list(const std::string &dir, unsigned wait);
 
 // Create blocklist_a and blocklist_b, of so many cells each, in place of those that are there,
 // with the owner and mode of `blocklist`. The active list is copied into one of them.
-void reserve_lists(const std::string &dir, size_t cells);
+void reserve_lists(const std::string &dir, unsigned wait, size_t cells);
 
 // Fail when lists are reserved in DIR that are too small for so many cells.
 void check_fits(const std::string &dir, size_t cells);

@@ -9,6 +9,8 @@
 
 constexpr size_t block = size_t{256} << 10;	       // bytes that are read at a time
 constexpr size_t printed_bad = 20;		       // bad lines of a file
+constexpr size_t most_bad = 1000000;		       // after so many it is no list, or has no end
+constexpr size_t longest_skipped = size_t{64} << 20;   // bytes of a line, for the same reason
 constexpr std::string_view utf8_mark = "\xef\xbb\xbf"; // editors write it at the beginning
 constexpr std::string_view blanks = " \t";
 
@@ -50,6 +52,9 @@ bool Lines::next_raw(std::string_view &line)
 		rest_.remove_prefix(std::min(line.size() + 1, rest_.size()));
 		bool is_rest = cut_;
 		cut_ = !whole;
+		skipped_ = is_rest ? skipped_ + line.size() : 0;
+		if (skipped_ > longest_skipped)
+			fail(what_, "a line is longer than 64 MiB");
 		if (!is_rest)
 			return true;
 	}
@@ -75,6 +80,12 @@ void Lines::print_bad(const char *reason)
 	if (++bad_ > printed_bad)
 		return;
 	tell(name_ + ":" + std::to_string(number_) + ": " + reason);
+}
+
+void Lines::check_bad(const std::string &what, const std::string &outcome) const
+{
+	if (bad_ >= most_bad)
+		fail(what, bad_lines(bad_) + " so far" + outcome);
 }
 
 void Lines::print_unprinted() const

@@ -24,7 +24,7 @@ public:
 	bool next(std::string_view &line);
 
 	// Is the last line too long? Then it was cut there, and next() skips the rest. It is
-	// returned even if it is a comment.
+	// returned even if it is a comment. Skipping fails after 64 MiB: such a file is no text.
 	bool is_cut() const
 	{
 		return cut_;
@@ -47,6 +47,10 @@ public:
 	// were.
 	void print_bad(const char *reason);
 
+	// Fail where there are so many bad lines, a million, that this is no list, or may have no
+	// end. `what` and `outcome` are what is being done, and that it is not.
+	void check_bad(const std::string &what, const std::string &outcome) const;
+
 	// How many bad lines print_bad() was called for.
 	size_t bad() const
 	{
@@ -64,6 +68,7 @@ private:
 	size_t longest_;
 	size_t number_ = 0;
 	size_t bad_ = 0;
+	size_t skipped_ = 0; // bytes of the last line, which is too long
 	Unpacker file_;
 	std::string buffer_;
 	std::string_view rest_; // the part of the buffer that is still to be returned

@@ -5,12 +5,15 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <thread>
 
@@ -68,13 +71,22 @@ static std::string describe_holder(const Fd &dir)
 	       " has it locked";
 }
 
-DirectoryLock::DirectoryLock(const std::string &pin, unsigned wait) : wait_(wait)
+unsigned parse_wait(const char *text)
+{
+	return parse_number(text, "--wait", 0, longest_wait);
+}
+
+std::string directory_of(const std::string &pin)
 {
 	std::unique_ptr<char, void (*)(void *)> real(realpath(pin.c_str(), nullptr), free);
 
-	path_ = parent_of(real ? real.get() : pin);
+	return parent_of(real ? real.get() : pin);
+}
+
+DirectoryLock::DirectoryLock(const std::string &dir, unsigned wait) : path_(dir), wait_(wait)
+{
 	dir_ = Fd(open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	if (!dir_ && errno != EACCES && errno != ENOENT)
+	if (!dir_ && errno != EACCES && errno != ENOENT && errno != ENOTDIR)
 		fail(errno, "open directory " + quote(path_));
 }
 
@@ -89,5 +101,54 @@ void DirectoryLock::take() const
 		if (std::chrono::steady_clock::now() >= deadline)
 			fail(what, describe_holder(dir_));
 		std::this_thread::sleep_for(pause_between_tries);
+	}
+}
+
+std::pair<dev_t, ino_t> DirectoryLock::id() const
+{
+	struct stat st;
+
+	if (!dir_ || fstat(dir_.get(), &st))
+		return {};
+	return {st.st_dev, st.st_ino};
+}
+
+static std::string existing(const std::string &dir)
+{
+	return access(dir.c_str(), F_OK) == 0 ? dir : parent_of(dir);
+}
+
+// All tools take them in one order, by inode, and so never wait for each other in a circle.
+static std::map<std::pair<dev_t, ino_t>, DirectoryLock>
+open_directories(const std::vector<std::string> &dirs, unsigned wait)
+{
+	std::map<std::pair<dev_t, ino_t>, DirectoryLock> locks;
+
+	for (const std::string &dir : dirs) {
+		DirectoryLock lock(existing(dir), wait);
+		std::pair<dev_t, ino_t> id = lock.id();
+
+		locks.emplace(id, std::move(lock));
+	}
+	return locks;
+}
+
+std::vector<DirectoryLock> lock_directories(const std::vector<std::string> &dirs, unsigned wait)
+{
+	auto same_id = [](const auto &a, const auto &b) { return a.first == b.first; };
+
+	for (;;) {
+		auto locks = open_directories(dirs, wait);
+
+		for (const auto &[id, lock] : locks)
+			lock.take();
+		// While this waited, a directory may have come into being, or have gone.
+		auto now = open_directories(dirs, wait);
+		if (!std::equal(locks.begin(), locks.end(), now.begin(), now.end(), same_id))
+			continue;
+		std::vector<DirectoryLock> held;
+		for (auto &[id, lock] : locks)
+			held.push_back(std::move(lock));
+		return held;
 	}
 }

@@ -353,14 +353,6 @@ Entries parse_entries(const OpenMap &map, const std::vector<std::string> &args)
 	return parser.finish();
 }
 
-void check_bad_lines(const Lines &lines, const std::string &what)
-{
-	constexpr size_t most = 1000000;
-
-	if (lines.bad() >= most)
-		fail(what, bad_lines(lines.bad()) + " so far, nothing is changed");
-}
-
 // The key with its fields, as show prints one whose prefix has host bits set: it is no JSON.
 static bool is_struct(std::string_view line)
 {
@@ -397,7 +389,7 @@ Entries parse_list(const OpenMap &map, const std::string &path, ListOptions &opt
 			progress.clear();
 			lines.print_bad(e.what());
 		}
-		check_bad_lines(lines, what);
+		lines.check_bad(what, ", nothing is changed");
 		if (parser.is_overfull())
 			fail(what, "it has more entries than the map holds (" +
 					   std::to_string(map.info.max_entries) +

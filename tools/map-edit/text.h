@@ -48,9 +48,6 @@ struct ListOptions {
 Entries parse_list(const OpenMap &map, const std::string &path, ListOptions &options,
 		   const std::string &what);
 
-// Fail where so many lines of it are bad that it is no list: it may have no end.
-void check_bad_lines(const Lines &lines, const std::string &what);
-
 // Read [=VALUE] up to the end of `text`, or in a file up to a comment, to `out`. An omitted value
 // is that of an entry. Throws ValueError.
 void parse_assignment(const Type &type, std::string_view text, bool in_file,

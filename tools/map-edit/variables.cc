@@ -276,7 +276,7 @@ static std::vector<Setting> parse_file(const OpenMap &map, const std::string &pa
 		} catch (const std::runtime_error &e) {
 			lines.print_bad(e.what());
 		}
-		check_bad_lines(lines, what);
+		lines.check_bad(what, ", nothing is changed");
 		if (settings.size() > most)
 			fail(what, "it has more than " + std::to_string(most) +
 					   " lines, nothing is changed");
