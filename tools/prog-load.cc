@@ -367,6 +367,7 @@ static int prog_load(int argc, char **argv)
 		return 0;
 
 	ObjectFile file(o.object);
+	file.check_btf();
 	Function function = choose(file, o.section, o.program, "load from " + quote(o.object));
 	std::string what = "load program " + quote(function.name) + " of " + quote(o.object);
 	auto locks = lock_directories(places(o), o.wait);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <string_view>
 
+#include "btf_check.h"
 #include "capability.h"
 #include "cli.h"
 
@@ -27,7 +28,10 @@ Btf load_btf_file(const std::string &path)
 	struct btf *btf = btf__parse(path.c_str(), nullptr);
 	if (!btf)
 		fail(what, "there is none: it is no object file, or was built without -g");
-	return Btf(btf);
+	Btf checked(btf);
+	if (!is_sound(btf))
+		fail(what, "it is damaged");
+	return checked;
 }
 
 Btf load_btf_id(__u32 id, const std::string &way_out)

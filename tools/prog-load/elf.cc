@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "../lib/btf_check.h"
 #include "../lib/cli.h"
 #include "../lib/fd.h"
 #include "../lib/type.h"
@@ -47,6 +48,20 @@ ObjectFile::ObjectFile(const std::string &path) : what_("read object " + quote(p
 void ObjectFile::damaged() const
 {
 	fail(what_, "truncated or damaged");
+}
+
+void ObjectFile::check_btf() const
+{
+	size_t index = find_section(".BTF");
+
+	if (!index)
+		return;
+	Elf_Data *data = elf_rawdata(elf_getscn(elf_.get(), index), nullptr);
+	if (!data)
+		damaged();
+	Btf btf(btf__new(data->d_buf, data->d_size));
+	if (!btf || !is_sound(btf.get()))
+		fail(what_, "its BTF is damaged");
 }
 
 void ObjectFile::open_data()

@@ -51,6 +51,9 @@ public:
 
 	std::vector<Function> functions() const;
 
+	// Fail where its BTF would lead libbpf astray.
+	void check_btf() const;
+
 	// Copy the section of `function`, with its code, relocations and debug information, to
 	// a new section called `name`, in which this function is the only program. All that
 	// was there before stays: libbpf looks for subprograms in .text.
