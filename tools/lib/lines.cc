@@ -12,7 +12,6 @@ constexpr size_t printed_bad = 20;		       // bad lines of a file
 constexpr size_t most_bad = 1000000;		       // after so many it is no list, or has no end
 constexpr size_t longest_skipped = size_t{64} << 20;   // bytes of a line, for the same reason
 constexpr std::string_view utf8_mark = "\xef\xbb\xbf"; // editors write it at the beginning
-constexpr std::string_view blanks = " \t";
 
 Lines::Lines(const std::string &path, std::string_view comments, size_t longest)
     : name_(path == "-" ? "standard input" : path), what_("read " + input_name(path)),
@@ -67,7 +66,7 @@ bool Lines::next(std::string_view &line)
 			line.remove_prefix(utf8_mark.size());
 		if (line.ends_with('\r'))
 			line.remove_suffix(1);
-		line.remove_prefix(std::min(line.find_first_not_of(blanks), line.size()));
+		line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
 		if (cut_ || !(line.empty() || comments_.find(line[0]) != std::string_view::npos))
 			return true;
 	}

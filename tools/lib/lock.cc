@@ -147,6 +147,7 @@ std::vector<DirectoryLock> lock_directories(const std::vector<std::string> &dirs
 		if (!std::equal(locks.begin(), locks.end(), now.begin(), now.end(), same_id))
 			continue;
 		std::vector<DirectoryLock> held;
+		held.reserve(locks.size());
 		for (auto &[id, lock] : locks)
 			held.push_back(std::move(lock));
 		return held;
