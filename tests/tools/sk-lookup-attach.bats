@@ -456,3 +456,30 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 		sk-lookup-attach --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/own/link"
 	poll 5 links "$ns"
 }
+
+@test "SECURITY.md: a user without capabilities attaches a program whose pin is readable, and no other" {
+	local mode user=(setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all)
+	netns ns
+	load_prog echo_dispatch
+	for mode in 600 640 644; do
+		chmod "$mode" "$BPFFS/echo_dispatch_prog"
+		run in_ns "$ns" "${user[@]}" /usr/bin/python3 - "$BPFFS/echo_dispatch_prog" <<-'PY'
+			import ctypes, os, sys
+			RDONLY, SK_LOOKUP = 8, 36  # BPF_F_RDONLY, BPF_SK_LOOKUP
+			class ObjGetOpts(ctypes.Structure):
+			    _fields_ = [("size", ctypes.c_size_t), ("flags", ctypes.c_uint32)]
+			libbpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
+			opts = ObjGetOpts(ctypes.sizeof(ObjGetOpts), RDONLY)
+			prog = libbpf.bpf_obj_get_opts(sys.argv[1].encode(), ctypes.byref(opts))
+			if prog < 0:
+			    sys.exit(os.strerror(ctypes.get_errno()))
+			netns = os.open("/proc/self/ns/net", os.O_RDONLY)
+			link = libbpf.bpf_link_create(prog, netns, SK_LOOKUP, None)
+			print("attached" if link >= 0 else os.strerror(ctypes.get_errno()))
+		PY
+		case $mode in
+		644) [ "$output" = attached ] ;;
+		*) [ "$output" = "Permission denied" ] ;;
+		esac
+	done
+}
