@@ -68,6 +68,7 @@ static void usage()
 	      "                            NAME, PID, PATH (default: its own)\n"
 	      "      --dry-run             load, sync: print the changes, and do not make them\n"
 	      "      --allow-empty         load, sync: take a FILE without an entry\n"
+	      "      --keep-going          load, sync: skip bad lines, and fail at the end\n"
 	      "      --max-shrink=PERCENT  sync: fail if it has so much fewer entries than MAP\n"
 	      "      --wait=SECONDS        wait so long while others have the directory of\n"
 	      "                            MAP locked (default: 30)\n"
@@ -121,6 +122,7 @@ enum {
 	OptPerCpu,
 	OptDryRun,
 	OptAllowEmpty,
+	OptKeepGoing,
 	OptMaxShrink,
 	OptFormat,
 	OptWait
@@ -139,6 +141,8 @@ static void check_options(const Options &o)
 		throw UsageError("--format goes with load and sync");
 	if (o.list.allow_empty && !lists)
 		throw UsageError("--allow-empty goes with load and sync");
+	if (o.list.keep_going && !lists)
+		throw UsageError("--keep-going goes with load and sync");
 	if (o.max_shrink && o.verb != "sync")
 		throw UsageError("--max-shrink goes with sync");
 	if (o.wait && (shows || o.dry_run))
@@ -158,6 +162,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"netns", required_argument, nullptr, 'n'},
 		{"dry-run", no_argument, nullptr, OptDryRun},
 		{"allow-empty", no_argument, nullptr, OptAllowEmpty},
+		{"keep-going", no_argument, nullptr, OptKeepGoing},
 		{"max-shrink", required_argument, nullptr, OptMaxShrink},
 		{"wait", required_argument, nullptr, OptWait},
 		{"format", required_argument, nullptr, OptFormat},
@@ -189,6 +194,9 @@ static bool parse(int argc, char **argv, Options &o)
 			break;
 		case OptAllowEmpty:
 			o.list.allow_empty = true;
+			break;
+		case OptKeepGoing:
+			o.list.keep_going = true;
 			break;
 		case OptFormat:
 			o.list.format = parse_format(optarg);
@@ -353,6 +361,8 @@ static void load(const OpenMap &map, const Options &o, bool sync, const Director
 		     {.entries = o.dry_run, .removed = sync, .format = list.format}, format);
 	if (!o.dry_run)
 		flush_stdout("but it is done: " + count_changes(change, sync));
+	if (list.bad)
+		fail(what, bad_lines(list.bad) + (o.dry_run ? "" : ", but the others are done"));
 }
 
 static void edit_variables(const OpenMap &map, const Options &o, const DirectoryLock &lock,
@@ -364,6 +374,9 @@ static void edit_variables(const OpenMap &map, const Options &o, const Directory
 		get_variable(map, o.args[0], format);
 	else if (o.verb == "add")
 		set_variables(map, o.args, lock);
+	else if (o.verb == "load" && o.list.keep_going)
+		fail("load map " + quote(map.path),
+		     "it has variables, and --keep-going is for lists");
 	else if (o.verb == "load")
 		load_variables(map, o.args[0], o.dry_run, lock, format);
 	else

@@ -867,6 +867,16 @@ unit() {
 	unit ExecReload veth0
 	closed_to tcp 81
 	open_to tcp 80
+	# With a bad line in one file, the others are not read either: all rules stay.
+	cp -r "$BATS_TEST_TMPDIR/saved" "$BATS_TEST_TMPDIR/good"
+	echo 192.0.2.7 >>"$BATS_TEST_TMPDIR/saved/fw_block4"
+	echo nonsense >>"$BATS_TEST_TMPDIR/saved/fw_rule6"
+	run -1 --separate-stderr unit ExecReload veth0
+	[[ -z $output && $stderr == *"saved/fw_rule6:2: 'nonsense' is not a struct"* ]]
+	[ -z "$(fw block4 show)" ]
+	closed_to tcp 81
+	rm -r "$BATS_TEST_TMPDIR/saved"
+	mv "$BATS_TEST_TMPDIR/good" "$BATS_TEST_TMPDIR/saved"
 	unit ExecStopPost veth0
 
 	# A bad line is named, and nothing is attached.

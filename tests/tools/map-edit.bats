@@ -1524,3 +1524,26 @@ on_terminal() {
 	fails 0 "" bash -c "map-edit --key u32 --value u32 $BPFFS/m add 8 >&-"
 	map_is m 07000000=01000000 08000000=01000000
 }
+
+@test "map-edit: --keep-going skips bad lines, makes the change, and fails" {
+	local list=$BATS_TEST_TMPDIR/list verb
+	requires root
+	create_map m hash 4 4 8
+	set -- --key u32 --value u32 "$BPFFS/m"
+	printf '1=1\nx\n2=2\n' >"$list"
+	for verb in load sync; do
+		refused "$list:2: 'x' is not a number"$'\n'"map-edit: $verb '$list': 1 bad line, nothing is changed" \
+			"$@" "$verb" "$list"
+		run -1 --separate-stderr map-edit --keep-going --dry-run "$@" "$verb" "$list"
+		[[ $output == *"2 added"* && $stderr == *": 1 bad line" ]]
+		[ "$(bpftool -j map dump pinned "$BPFFS/m" | jq length)" -eq 0 ]
+		run -1 --separate-stderr map-edit --keep-going "$@" "$verb" "$list"
+		[[ $output == "2 added, 0 changed"* && $stderr == *": 1 bad line, but the others are done" ]]
+		[ "$(bpftool -j map dump pinned "$BPFFS/m" | jq length)" -eq 2 ]
+		map-edit "$@" del 1 2
+	done
+	echo x >"$list"
+	run -1 --separate-stderr map-edit --keep-going --allow-empty "$@" sync "$list"
+	[[ $stderr == *": 1 bad line, nothing is changed" ]]
+	misuse "--keep-going goes with load and sync" --keep-going "$@" show
+}

@@ -395,8 +395,9 @@ Entries parse_list(const OpenMap &map, const std::string &path, ListOptions &opt
 					   std::to_string(map.info.max_entries) +
 					   "), nothing is changed");
 	}
-	if (lines.bad())
-		fail(what, bad_lines(lines.bad()) + ", nothing is changed");
+	options.bad = lines.bad();
+	if (options.bad && (!options.keep_going || !count))
+		fail(what, bad_lines(options.bad) + ", nothing is changed");
 	if (!count && !options.allow_empty)
 		fail(what, "it has no entry, nothing is changed (--allow-empty permits it)");
 	if (is_list)

@@ -38,13 +38,16 @@ bool takes_lists(const Type &key);
 
 struct ListOptions {
 	bool allow_empty = false; // else a list without an entry is an error
+	bool keep_going = false;  // else a bad line is an error
+	size_t bad = 0;		  // lines that were skipped: what has been found
 	// Of the list; else its content says it, and then this is what has been found, if the map
 	// takes_lists().
 	std::optional<ListFormat> format;
 };
 
 // The same of a list, one a line. Prints the bad lines, and its progress. Fails if there is a bad
-// line, and if there is no entry; `what` says what is being done: "load 'FILE'".
+// line, unless it is to keep going, and if there is no entry; `what` says what is being done: "load
+// 'FILE'".
 Entries parse_list(const OpenMap &map, const std::string &path, ListOptions &options,
 		   const std::string &what);
 
