@@ -138,6 +138,11 @@ first_screen() {
 	[[ $output == *" passed, 0 failed, 0 skipped"* ]]
 }
 
+@test "tests/run: what is no suite is an error, in one line" {
+	fails 1 "tests/run: tests: Is a directory" "$HOOKSET_ROOT/tests/run" tests
+	fails 1 "tests/run: none.bats: No such file or directory" "$HOOKSET_ROOT/tests/run" none.bats
+}
+
 @test "README: make format" {
 	requires cmd:clang-format
 	cp -a "$HOOKSET_ROOT" "$BATS_TEST_TMPDIR/tree"
