@@ -29,6 +29,9 @@
  *
  * Only the first fragment of a packet has ports or an ICMP type. A later fragment is matched by
  * source, VLAN and protocol only; in fw_deny it is `fragment`.
+ *
+ * The file is longer than 600 lines, as it is one program: a quarter is its maps and knobs, and all
+ * questions are asked of the same `struct packet`.
  */
 #include "xdp_firewall.h"
 

@@ -224,21 +224,25 @@ static __u32 prog_id(const Fd &prog)
 	return prog_info(prog).id;
 }
 
+// What the socket says where the kernel's answer may have got lost. All else is that answer.
+static bool answer_is_lost(int err)
+{
+	return err == ENOBUFS || err == ENOMEM || err == EINTR || err == EAGAIN;
+}
+
 // Set the program, or with -1 none, and find out where the kernel's answer got lost.
 static int change_program(const Interface &dev, const Mode &mode, int prog, __u32 id, __u32 flags,
 			  const Fd &expected)
 {
 	int err = set_program(dev, prog, mode.flag | flags, expected);
 
-	if (!err || err == EBUSY || err == EEXIST)
+	if (!answer_is_lost(err))
 		return err;
 	try {
-		if (query_xdp(dev).*mode.prog_id == id)
-			return 0;
+		return query_xdp(dev).*mode.prog_id == id ? 0 : err;
 	} catch (const std::exception &) {
 		return err; // which says more
 	}
-	return err;
 }
 
 // Is it attached by a link? Then the kernel refuses to set any program without the link. To

@@ -865,6 +865,21 @@ each_answer_lost() {
 	each_answer_lost "native $one" "" --detach veth0
 }
 
+@test "xdp-attach: who has no right to it does not do it, though it is so already" {
+	local user=(setpriv --reuid 65534 --regid 65534 --clear-groups --bounding-set=-all)
+	local why="Operation not permitted"
+	requires root
+	netns ns
+	programs one
+	chmod 666 "$BPFFS/one"
+	xdp-attach -n "$ns" lo "$BPFFS/one" >/dev/null
+	run -1 --separate-stderr in_ns "$ns" "${user[@]}" xdp-attach --mode generic lo "$BPFFS/one"
+	[[ -z $output && $stderr == "xdp-attach: attach program '$BPFFS/one' to 'lo': $why"* ]]
+	run -1 --separate-stderr in_ns "$ns" "${user[@]}" xdp-attach --expect "$BPFFS/one" lo "$BPFFS/one"
+	[[ -z $output && $stderr == "xdp-attach: replace the XDP program of 'lo': $why"* ]]
+	has "$ns" lo "generic $one"
+}
+
 @test "xdp-attach: --verbose prints the log of libbpf" {
 	requires root
 	netns ns
