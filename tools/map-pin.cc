@@ -296,8 +296,7 @@ static NamedMap map_by_name(const std::string &name, NameSource &source)
 			continue;
 		if (!map)
 			fail(errno, what,
-			     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "an id ")
-					    : "");
+			     why_denied(errno, {CAP_SYS_ADMIN}, CountsFor::Bpf, "an id "));
 		struct bpf_map_info info = map_info(map);
 		if (object_name(info.name) != short_name(name))
 			continue;
@@ -315,8 +314,7 @@ static NamedMap map_by_name(const std::string &name, NameSource &source)
 		found = id;
 	}
 	if (errno != ENOENT)
-		fail(errno, what,
-		     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "a name ") : "");
+		fail(errno, what, why_denied(errno, {CAP_SYS_ADMIN}, CountsFor::Bpf, "a name "));
 	if (!unknown.empty())
 		fail(what, "the kernel has its first 15 characters, and no BTF tells the rest: "
 			   "choose by id: " +

@@ -140,8 +140,7 @@ static Btf btf_of_program(const Fd &map, const std::string &path)
 		return load_btf_id(id, way_out);
 	if (errno == ENOENT)
 		fail(what, "no loaded program with BTF uses it: try --btf or --hex");
-	fail(errno, what,
-	     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out) : "");
+	fail(errno, what, why_denied(errno, {CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out));
 }
 
 // The only struct that is named *_event.

@@ -113,7 +113,7 @@ static std::vector<__u32> attached(const Fd &netns)
 
 	if (bpf_prog_query(netns.get(), BPF_SK_LOOKUP, 0, &flags, ids.data(), &count))
 		fail(errno, "query the sk_lookup programs of the network namespace",
-		     errno == EPERM ? needs({CAP_NET_ADMIN}) : "");
+		     why_denied(errno, {CAP_NET_ADMIN}));
 	ids.resize(count);
 	return ids;
 }

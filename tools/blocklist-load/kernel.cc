@@ -82,7 +82,7 @@ static Fd create_list(size_t cells)
 
 	if (!list)
 		fail(errno, "create a list of " + mebibytes(cells) + " MiB",
-		     errno == EPERM ? needs({CAP_BPF}, CountsFor::Bpf, "", way_out) : "");
+		     why_denied(errno, {CAP_BPF}, CountsFor::Bpf, "", way_out));
 	return list;
 }
 
@@ -214,8 +214,7 @@ static Fd open_active_list(const Fd &blocklist, SparePair &pair)
 			return list;
 		if (errno != ENOENT) // else it was replaced just now
 			fail(errno, "open list " + std::to_string(id),
-			     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out)
-					    : "");
+			     why_denied(errno, {CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out));
 	}
 	return {};
 }

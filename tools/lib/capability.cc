@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstring>
 
 constexpr ino_t initial_userns = 0xEFFFFFFD; // PROC_USER_INIT_INO of <linux/proc_ns.h>
@@ -104,4 +105,14 @@ std::string needs(const std::vector<int> &capabilities, CountsFor counts,
 		return subject + "needs " + list(capabilities) + " outside of this user namespace" +
 		       way_out;
 	return "no capability is missing: is it a security module or seccomp?";
+}
+
+std::string why_denied(int err, const std::vector<int> &capabilities, CountsFor counts,
+		       const std::string &subject, const std::string &way_out)
+{
+	int before = errno;
+	std::string why = err == EPERM ? needs(capabilities, counts, subject, way_out) : "";
+
+	errno = before;
+	return why;
 }

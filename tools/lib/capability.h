@@ -19,3 +19,8 @@ std::string missing_capabilities(const std::vector<int> &capabilities, CountsFor
 // `way_out`; if nothing is missing, what else it may be.
 std::string needs(const std::vector<int> &capabilities, CountsFor counts = CountsFor::Bpf,
 		  const std::string &subject = "", const std::string &way_out = "");
+
+// The same for fail(): "" unless `err` is EPERM. It leaves errno as it is.
+std::string why_denied(int err, const std::vector<int> &capabilities,
+		       CountsFor counts = CountsFor::Bpf, const std::string &subject = "",
+		       const std::string &way_out = "");

@@ -49,5 +49,5 @@ void enter_netns(const std::string &which)
 		return;
 	if (setns(open_netns(which).get(), CLONE_NEWNET))
 		fail(errno, "enter network namespace " + quote(which),
-		     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Owner) : "");
+		     why_denied(errno, {CAP_SYS_ADMIN}, CountsFor::Owner));
 }

@@ -62,9 +62,8 @@ bool on_bpffs(const std::string &path)
 
 std::string why_eperm(int err)
 {
-	return err == EPERM ? needs({CAP_BPF}, CountsFor::Bpf, "",
-				    ": see kernel.unprivileged_bpf_disabled")
-			    : "";
+	return why_denied(err, {CAP_BPF}, CountsFor::Bpf, "",
+			  ": see kernel.unprivileged_bpf_disabled");
 }
 
 void fail_to_replace(int err, const Fd &link, __u32 prog_id, const std::string &what)
@@ -113,7 +112,7 @@ Fd open_by_id(ObjectKind kind, __u32 id)
 	}
 	if (!fd)
 		fail(errno, std::string("open ") + kind_name(kind) + " " + std::to_string(id),
-		     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "an id ") : "");
+		     why_denied(errno, {CAP_SYS_ADMIN}, CountsFor::Bpf, "an id "));
 	return fd;
 }
 

@@ -40,7 +40,7 @@ Btf load_btf_id(__u32 id, const std::string &way_out)
 
 	if (!btf)
 		fail(errno, "read BTF " + std::to_string(id),
-		     errno == EPERM ? needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out) : "");
+		     why_denied(errno, {CAP_SYS_ADMIN}, CountsFor::Bpf, "", way_out));
 	return Btf(btf);
 }
 
