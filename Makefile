@@ -50,7 +50,8 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all fixtures bench-programs deps bench-deps demo test bench vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
+PROOFS := $(patsubst tests/proof/%.bats,proof-%,$(wildcard tests/proof/*.bats))
+.PHONY: all fixtures bench-programs deps bench-deps demo test proof $(PROOFS) bench vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
 
 all: $(OBJECTS) $(TOOLS)
 
@@ -130,6 +131,14 @@ test:
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all fixtures
 	$(Q)tests/run $(TESTS)
 
+# The long form of each suite in tests/proof/, one after the other; make proof-NAME for one.
+proof: $(PROOFS)
+
+$(PROOFS): proof-%:
+	$(Q)vagrant/provision.sh build demo test proof
+	$(Q)$(MAKE) --no-print-directory $(JOBS) all fixtures
+	$(Q)exec tests/proof/$* $(ARGS)
+
 bench-deps:
 	$(Q)vagrant/provision.sh build demo bench
 
@@ -199,6 +208,8 @@ help:
 	@echo 'make deps         install what building, demo, tests and lint need (root)'
 	@echo 'make demo         play the walkthroughs of vagrant/ and show their proofs (root)'
 	@echo 'make test         run the test suite; TESTS="tests/tools/NAME.bats ..." for some (root)'
+	@echo 'make proof        the long form of each suite in tests/proof/, hours; make proof-NAME for one,'
+	@echo '                  ARGS="..." for its arguments (root)'
 	@echo 'make bench        measure the kit beside what else there is; GROUP="drop ..." for some,'
 	@echo '                  ROUNDS=N for more or fewer than 5; build/bench.json has all of it (root)'
 	@echo 'make bench-deps   install what it compares with (root)'

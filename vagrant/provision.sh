@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Install what is missing on a Debian 12 or 13 machine, as root:
-#   provision.sh [build] [demo] [test] [lint] [vm] [vagrant] [bench]
+#   provision.sh [build] [demo] [test] [proof] [lint] [vm] [vagrant] [bench]
 # Does nothing, and needs neither root nor a network, where all of it is there.
 #   provision.sh demo-vm
 # makes the machine the demo VM; the Vagrantfile calls it so. What is there is left alone.
@@ -10,6 +10,7 @@ set -eu
 build='make g++ clang llvm libbpf-dev libelf-dev zlib1g-dev liblzma-dev libzstd-dev nlohmann-json3-dev'
 demo='bpftool iproute2 iputils-ping mount ncat nmap procps python3 sudo util-linux'
 test='bats clang-19 ethtool git jq libxdp1 mandoc openssh-client python3-scapy strace systemd tshark xz-utils zstd'
+proof='clang-tools valgrind'
 vm='busybox-static cpio e2fsprogs kmod mmdebstrap openssh-client qemu-system-x86 qemu-utils
 	xz-utils zstd'
 vagrant='slirp4netns'
@@ -94,6 +95,7 @@ for set in "$@"; do
 	build) wanted="$wanted $build" ;;
 	demo) wanted="$wanted $demo" ;;
 	test) wanted="$wanted $test" ;;
+	proof) wanted="$wanted $proof" ;;
 	lint) wanted="$wanted $lint" ;;
 	vm) wanted="$wanted $vm" ;;
 	vagrant) wanted="$wanted $vagrant" ;;
@@ -102,7 +104,7 @@ for set in "$@"; do
 	esac
 done
 if [ -z "$wanted" ]; then
-	echo 'Usage: provision.sh [build] [demo] [test] [lint] [vm] [vagrant] [bench] | demo-vm' >&2
+	echo 'Usage: provision.sh [build] [demo] [test] [proof] [lint] [vm] [vagrant] [bench] | demo-vm' >&2
 	exit 2
 fi
 # shellcheck disable=SC2086 # a list of names
