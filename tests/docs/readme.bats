@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Every command that the documents name is run here, and does what is said of it. A test's name
 # lists its commands as they stand there; the first test proves that none is left out. The
-# walkthroughs' commands are all played: see walkthroughs.bats; and those of the man pages'
+# walkthroughs' commands are all played, by `make demo`; and those of the man pages'
 # EXAMPLES: see examples.bats.
 # shellcheck disable=SC2016,SC2154 # awk and sh expand them; netns names its variable
 

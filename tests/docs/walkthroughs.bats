@@ -1,22 +1,12 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # shellcheck disable=SC2030,SC2031 # each test has a FILE of its own
-# The walkthroughs, played by tests/walkthrough, and that runner itself: what it
-# lets pass, what it does not, and that it leaves nothing, however it ends.
+# tests/walkthrough, which plays the walkthroughs: what it lets pass, what it does not, and that it
+# leaves nothing, however it ends. readme.bats has the walkthroughs themselves, played by `make demo`.
 
-# The third one finds the maps of echo_dispatch by their names:
-# finds by name: echo_dispatch
 # On each kernel tests/vm/vmtest plays the walkthroughs by themselves.
 # bats file_tags=kernel-free
 load ../lib/helpers
-
-WALKTHROUGHS=$BATS_TEST_DIRNAME/../../vagrant
-
-# plays: play the walkthrough that the test is named after.
-plays() {
-	requires root
-	walkthrough "$WALKTHROUGHS/$BATS_TEST_DESCRIPTION"
-}
 
 walkthrough() {
 	run -0 "$HOOKSET_ROOT/tests/walkthrough" "$@"
@@ -59,23 +49,6 @@ breaks() {
 malformed() {
 	run -1 "$HOOKSET_ROOT/tests/walkthrough" "$FILE"
 	[[ $output == "FAILED $FILE"*"$1" ]]
-}
-
-@test "01-block-a-port.md" { plays; }
-@test "02-xdp-pass.md" { plays; }
-@test "03-one-server-three-ports.md" { plays; }
-@test "04-who-pings-me.md" { plays; }
-@test "05-hand-over-and-take-down.md" { plays; }
-@test "06-a-firewall.md" { plays; }
-
-@test "every walkthrough has its test here" {
-	local path
-	for path in "$WALKTHROUGHS"/[0-9]*.md; do
-		grep -qF "@test \"${path##*/}\" { plays; }" "$BATS_TEST_FILENAME" || {
-			echo "no test plays ${path##*/}"
-			return 1
-		}
-	done
 }
 
 @test "runner: output as expected passes" {
