@@ -37,7 +37,7 @@ root_keeps() {
 # user who owns DIR. At each of its system calls, in one run after the other, that user plants
 # what is root's. PLANTED is how often.
 plant_at_each() {
-	local name=$1 calls call kind i log=$BATS_TEST_TMPDIR/plant
+	local name=$1 calls call kind i turn=$RANDOM log=$BATS_TEST_TMPDIR/plant
 	local -A nth
 	shift
 	DIR=$BPFFS/theirs VICTIM=$BATS_TEST_TMPDIR/victim SECRET=$BPFFS/secret OF_ROOT_PIN=$name
@@ -46,7 +46,7 @@ plant_at_each() {
 	bpftool map create "$SECRET" type array key 4 value 4 entries 1 name secret
 	PLANTED=0
 	for kind in victim secret of_root; do
-		nth=()
+		nth=() turn=$((turn + 1))
 		fresh_theirs "$name"
 		strace -qq -o "$log" "$@"
 		mapfile -t calls < <(sed -nE '2,$s/^([a-z0-9_]+)\(.*/\1/p' "$log")
@@ -56,6 +56,7 @@ plant_at_each() {
 			# Before that, there is nothing of the command's in DIR.
 			[ -n "${nth[mkdirat]:-}" ] || continue
 			case $call in exit_group | brk | mmap | munmap) continue ;; esac
+			[ "${HOOKSET_KILLS:-}" = all ] || [ $(((i + turn) % 3)) -eq 0 ] || continue
 			fresh_theirs "$name"
 			rm "$log"
 			start strace -D -qq -o "$log" -e "inject=$call:signal=STOP:when=${nth[$call]}" "$@"

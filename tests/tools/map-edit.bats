@@ -1385,7 +1385,7 @@ kill_loop() {
 	/usr/bin/python3 "$BATS_TEST_TMPDIR/kill.py" "$times" "$BPFFS/m" "$BATS_TEST_TMPDIR" "$@"
 }
 
-@test "map-edit load: kill -9 at 200 random moments: all of the list, or nothing of it" {
+@test "map-edit load: kill -9 at random moments: all of the list, or nothing of it" {
 	local i
 	requires root
 	new_map m hash 4 4 8000
@@ -1395,7 +1395,7 @@ kill_loop() {
 	echo "# $output" >&3
 }
 
-@test "map-edit sync: kill -9 at 100 random moments: the old list, the new one, or both" {
+@test "map-edit sync: kill -9 at random moments: the old list, the new one, or both" {
 	local i
 	requires root
 	new_map m hash 4 4 8000

@@ -816,5 +816,5 @@ settled_over() {
 	load_prog detect_ping
 	plant_at_each ping_hash map-pin -r -m 640 -o 65534 prog "$BPFFS/detect_ping_prog" "$BPFFS/theirs"
 	echo "planted $PLANTED times"
-	[ "$PLANTED" -ge 80 ]
+	[ "$PLANTED" -ge 30 ]
 }

@@ -991,7 +991,7 @@ settled_over() {
 	[ "$AFTER" -ge 1 ]
 }
 
-@test "kill -9 at 200 random moments, of a reload over pins: each is the old or the new one" {
+@test "kill -9 at random moments, of a reload over pins: each is the old or the new one" {
 	requires root
 	BEFORE=0 BETWEEN=0 AFTER=0
 	silent --maps "$BPFFS/dir" "$BATS_FILE_TMPDIR/shared.o" "$BPFFS/old"

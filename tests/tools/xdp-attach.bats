@@ -1064,12 +1064,12 @@ killed() {
 
 # killed_at_random OLD NEW RESET ARGUMENT...: run xdp-attach and kill it at a random moment, which is
 # later the next time where it was too early to do a thing, and sooner where it was too late: so
-# most of the 50 kills come when it matters. After each, the state is OLD or NEW; it was both. The
+# most of the kills come when it matters. After each, the state is OLD or NEW; it was both. The
 # function RESET makes it OLD again.
 killed_at_random() {
 	local old=$1 new=$2 reset=$3 olds=0 news=0 wait=2000
 	shift 3
-	while [ $((olds + news)) -lt "$(kills 50)" ] || [ $olds -lt 10 ] || [ $news -lt 10 ]; do
+	while [ $((olds + news)) -lt "$(kills 50)" ] || [ $olds -lt "$(kills 25)" ] || [ $news -lt "$(kills 25)" ]; do
 		[ $((olds + news)) -lt 500 ]
 		run -137 killed "$(printf '0.%06d' $wait)" "$@"
 		poll 10 settled
