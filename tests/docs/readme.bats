@@ -18,7 +18,11 @@ DOCUMENTS=("$README" "$BATS_TEST_DIRNAME"/../../{CONTRIBUTING,SECURITY,*/README,
 # Those that take long have targets of their own, which are tests themselves.
 SLOW=("make vmtest" "make vmtest FRESH=1" "make vmtest KERNEL=5.10" "make vmtest KERNEL=5.10 TESTS=tests/tools/map-pin.bats"
 	"make distrotest" "make vagrant-test" "make bench"
-	"make bench-deps" "make bench GROUP=drop" "make bench ROUNDS=9")
+	"make bench-deps" "make bench GROUP=drop" "make bench ROUNDS=9" "make proof")
+# The long form of each suite of tests/proof.
+for PROOF in "$BATS_TEST_DIRNAME"/../proof/*.bats; do
+	[ ! -e "$PROOF" ] || SLOW+=("make proof-$(basename "$PROOF" .bats)")
+done
 # VirtualBox is on no machine of the tests.
 UNTRIED=("ip address add fd56::1/64 dev vboxnet0")
 # What `make vagrant-test` types.

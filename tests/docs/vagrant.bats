@@ -52,7 +52,7 @@ state='find /etc "$HOOKSET_BUILD" -type f -printf "%p %s %T@\n"
 }
 
 @test "provision.sh: wrong usage" {
-	local usage='Usage: provision.sh [build] [demo] [test] [lint] [vm] [vagrant] [bench] | demo-vm'
+	local usage='Usage: provision.sh [build] [demo] [test] [proof] [lint] [vm] [vagrant] [bench] | demo-vm'
 	fails 2 "$usage" "$HOOKSET_ROOT/vagrant/provision.sh"
 	fails 2 "$usage" "$HOOKSET_ROOT/vagrant/provision.sh" build everything
 	fails 2 "$usage" "$HOOKSET_ROOT/vagrant/provision.sh" demo-vm build
