@@ -108,8 +108,10 @@ std::pair<dev_t, ino_t> DirectoryLock::id() const
 {
 	struct stat st;
 
-	if (!dir_ || fstat(dir_.get(), &st))
+	if (!dir_)
 		return {};
+	if (fstat(dir_.get(), &st))
+		fail(errno, "query directory " + quote(path_));
 	return {st.st_dev, st.st_ino};
 }
 

@@ -19,6 +19,7 @@
 #include <cstring>
 #include <deque>
 #include <iterator>
+#include <memory>
 
 #include "capability.h"
 #include "cli.h"
@@ -196,17 +197,19 @@ static struct stat stat_of(const Fd &dir, const std::string &name, const std::st
 	return st;
 }
 
-static bool is_empty(const Fd &dir)
+static bool is_empty(const Fd &dir, const std::string &what)
 {
-	int fd = openat(dir.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd < 0 ? nullptr : fdopendir(fd);
+	std::string path = "/proc/self/fd/" + std::to_string(dir.get());
+	std::unique_ptr<DIR, int (*)(DIR *)> stream(opendir(path.c_str()), closedir);
 	int entries = 0;
 
 	if (!stream)
-		return false;
-	while (readdir(stream))
+		fail(errno, what);
+	errno = 0;
+	while (readdir(stream.get()))
 		entries++;
-	closedir(stream);
+	if (errno)
+		fail(errno, what);
 	return entries == 2; // . and ..
 }
 
@@ -229,17 +232,17 @@ public:
 		name_ = tool_name() + digits;
 		if (mkdirat(parent_.get(), name_.c_str(), 0755))
 			fail(errno, what);
-		dir_ = Fd(openat(parent_.get(), name_.c_str(),
-				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-		if (!dir_ || fstat(dir_.get(), &inode_)) {
-			int err = errno;
+		try {
+			open_made(what);
+		} catch (...) {
+			struct stat st;
 
-			unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR);
-			fail(err, what);
+			// Not another's, which is there instead.
+			if (fstatat(parent_.get(), name_.c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			    st.st_uid == geteuid())
+				unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR);
+			throw;
 		}
-		// Whoever owns the directory around may have put another one there meanwhile.
-		if (inode_.st_uid != geteuid() || inode_.st_mode & 022 || !is_empty(dir_))
-			fail(what, "another user has replaced " + quote(path()));
 	}
 	Staging(const Staging &) = delete;
 	Staging &operator=(const Staging &) = delete;
@@ -265,19 +268,39 @@ public:
 			      RENAME_NOREPLACE))
 			fail(errno, what);
 		name_ = name;
-		if (!is_inode(parent_, name_, inode_))
+		if (stat_of(parent_, name_, what).st_ino != inode_.st_ino)
 			fail(what, "another user has replaced it");
 	}
 
 	// Remove it with these files in it. Returns false where something is left.
 	bool remove(const std::vector<std::string> &files)
 	{
+		bool removed = true;
+		int err = 0;
+
 		for (const std::string &file : files)
-			unlinkat(dir_.get(), file.c_str(), 0);
-		return unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR) == 0;
+			if (unlinkat(dir_.get(), file.c_str(), 0) && errno != ENOENT) {
+				removed = false;
+				err = errno;
+			}
+		if (removed)
+			return unlinkat(parent_.get(), name_.c_str(), AT_REMOVEDIR) == 0;
+		errno = err;
+		return false;
 	}
 
 private:
+	void open_made(const std::string &what)
+	{
+		dir_ = Fd(openat(parent_.get(), name_.c_str(),
+				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+		if (!dir_ || fstat(dir_.get(), &inode_))
+			fail(errno, what);
+		// Whoever owns the directory around may have put another one there meanwhile.
+		if (inode_.st_uid != geteuid() || inode_.st_mode & 022 || !is_empty(dir_, what))
+			fail(what, "another user has replaced " + quote(path()));
+	}
+
 	std::string parent_path_;
 	Fd parent_;
 	std::string name_;
@@ -437,18 +460,21 @@ public:
 		for (StagedPin &pin : pins_)
 			pin.move();
 	}
-	// All is in place: from now on, nothing is undone.
-	void keep()
+	// All is in place: from now on, nothing is undone. Returns false where something is left.
+	bool keep()
 	{
 		std::vector<std::string> files;
 
 		kept_ = true;
 		if (!new_name_.empty())
-			return;
+			return true;
 		for (const StagedPin &pin : pins_)
 			files.insert(files.end(), {pin.name(), pin.old_name()});
-		if (!staging_.remove(files))
-			warn("cannot remove " + quote(staging_.path()) + ": " + strerror(errno));
+		return staging_.remove(files);
+	}
+	std::string staging_path() const
+	{
+		return staging_.path();
 	}
 
 	const std::string &dir() const
@@ -500,6 +526,14 @@ void pin_all(const std::vector<Pin> &pins, const Access &access, const std::stri
 		set.move();
 	if (report)
 		report();
+
+	std::string left;
+	int err = 0;
 	for (PinSet &set : sets)
-		set.keep();
+		if (!set.keep()) {
+			err = errno;
+			left = set.staging_path();
+		}
+	if (err)
+		fail(err, "remove " + quote(left), "but it is done: all pins are in place");
 }
