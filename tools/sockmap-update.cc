@@ -208,14 +208,17 @@ static std::vector<unsigned char> parse_key(const std::string &text,
 static std::vector<std::string> why_not_selected(const Fd &sock, const std::string &netns)
 {
 	Fd ours(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+	int domain = socket_option(sock, SO_DOMAIN);
 	std::vector<std::string> reasons;
 
-	if (!is_inet(sock))
+	if (domain >= 0 && domain != AF_INET && domain != AF_INET6)
 		reasons.push_back("the socket is " + describe(sock) +
 				  ": sk_lookup cannot select it");
 	else if (is_connected(sock))
 		reasons.emplace_back("the socket is connected: sk_lookup cannot select it");
-	if (ours && netns_of(sock) != netns_of(ours))
+	std::optional<__u64> here = ours ? netns_of(ours) : std::nullopt;
+	std::optional<__u64> there = netns_of(sock);
+	if (here && there && *here != *there)
 		reasons.push_back("the socket is in another network namespace than " +
 				  (netns.empty() ? "this one" : quote(netns)) +
 				  ": packets that sk_lookup assigns to it here get no answer");

@@ -403,15 +403,16 @@ static Result replace(const Interface &dev, const Fd &prog, const Fd &expected, 
 	check_attached(dev, attached, what);
 	const Attachment &old = find_expected(attached, expected, dev, what);
 	check_mode(mode, old, what);
+	__u32 id = prog_id(prog);
 	// The kernel compares again, at the moment of the change.
-	if (int err = change_program(dev, *old.mode, prog.get(), prog_id(prog), 0, expected)) {
+	if (int err = change_program(dev, *old.mode, prog.get(), id, 0, expected)) {
 		std::string reason = cause(err, false); // is_by_link() clears it
 		if (err == EBUSY && is_by_link(dev, old))
 			fail(what, describe_attached(dev, attached) +
 					   ": to replace it, give the link's pin with --link");
 		fail(err, what, reason);
 	}
-	return {old.mode, prog_id(prog), old.id};
+	return {old.mode, id, old.id};
 }
 
 // Replace the program of the link pinned at `pin`: any program, or `expected`, if that is open.

@@ -235,13 +235,11 @@ static std::string compare_maps(const Fd &pinned, const std::string &path,
 	if (info.btf_id && btf) {
 		Btf theirs(btf__load_from_kernel_by_id(info.btf_id));
 		if (!theirs) {
-			int err = errno;
-
-			warn("types of map " + quote(path) + " are not compared: " + strerror(err) +
-			     (err == EPERM
-				      ? " (" + needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "its BTF ") +
-						")"
-				      : ""));
+			if (errno != EPERM)
+				fail(errno, "compare the types of map " + quote(path));
+			warn("types of map " + quote(path) +
+			     " are not compared: " + strerror(EPERM) + " (" +
+			     needs({CAP_SYS_ADMIN}, CountsFor::Bpf, "its BTF ") + ")");
 			return differ.all();
 		}
 		differ.type("key type", theirs.get(), info.btf_key_type_id, btf,

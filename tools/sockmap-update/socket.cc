@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <array>
+#include <cerrno>
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71 // include/uapi/asm-generic/socket.h, since Linux 5.14
@@ -30,6 +31,8 @@ std::optional<__u64> netns_of(const Fd &sock)
 
 	if (getsockopt(sock.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0)
 		return cookie;
+	if (errno != ENOPROTOOPT)
+		return std::nullopt;
 	// Before Linux 5.14, only an administrator can ask, and only for the namespace itself.
 	Fd netns(ioctl(sock.get(), SIOCGSKNS));
 	struct stat st;

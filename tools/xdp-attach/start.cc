@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "../lib/capability.h"
 #include "../lib/cli.h"
 #include "../lib/object.h"
 #include "../lib/type.h"
@@ -107,7 +108,9 @@ void check_start(const Interface &interface, const Fd &prog, const std::string &
 		std::string unknown =
 			std::string("where the program starts is not known: ") + e.what();
 
-		if (its != FirstHeader::Ethernet)
+		// Who may not ask can attach all the same, where packets start as usual.
+		if (its != FirstHeader::Ethernet ||
+		    missing_capabilities({CAP_SYS_ADMIN}, CountsFor::Bpf).empty())
 			fail(what, packets + ", and " + unknown + "; --force attaches it");
 		warn(what + ": " + unknown);
 		return;
