@@ -590,3 +590,61 @@ sys.stdout.buffer.write(struct.pack("=HBBIIIII", 0xeb9f, 1, 0, 24, 0, len(types)
 		old of OBJ | {first=0 three=0 four=16 last=0} | error: four: '16' is above 15
 	END
 }
+
+# Each struct has the one before it twice: a kilobyte says more members than memory holds. An array
+# of nothing has four billion elements; and a name may be what no compiler writes.
+@test "value: BTF of a file that says too much, or has names that cannot be written" {
+	/usr/bin/python3 -c '
+import struct, sys
+
+strings, types = bytearray(b"\0"), []
+
+def name(text):
+    strings.extend(text + b"\0")
+    return len(strings) - len(text) - 1
+
+def add(text, kind, last, more=b""):
+    types.append(struct.pack("=III", name(text) if text else 0, kind, last) + more)
+    return len(types)
+
+def composite(text, size, *members):
+    return add(text, 4 << 24 | len(members), size, b"".join(struct.pack("=III", name(n), t, 8 * at) for n, t, at in members))
+
+def array(element, count):
+    return add(b"", 3 << 24, 0, struct.pack("=III", element, number, count))
+
+number = add(b"int", 1 << 24, 4, struct.pack("=I", 32))
+each = number
+for i in range(26):
+    each = composite(b"twice%d" % i, 4 << i + 1, (b"a", each, 0), (b"b", each, 4 << i))
+each = composite(b"empty", 0)
+for i in range(26):
+    each = composite(b"nothing%d" % i, 0, (b"a", each, 0), (b"b", each, 0))
+composite(b"elements", 4, (b"a", number, 0), (b"b", array(array(number, 0), 0xffffffff), 4))
+composite(b"twofold", 0, (b"a", array(array(array(number, 0), 300), 300), 0))
+composite(b"some", 4, (b"a", number, 0), (b"b", array(array(number, 0), 3), 4))
+composite(b"flexible", 4, (b"a", number, 0), (b"b", array(number, 0), 4))
+composite(b"blank", 4, (b"a b", number, 0))
+composite(b"escape", 4, (b"\x1b[2J", number, 0))
+composite(b"digit", 4, (b"1a", number, 0))
+choice = add(b"choice", 6 << 24 | 2, 4, struct.pack("=IiIi", name(b"one two"), 1, name(b"two"), 2))
+composite(b"named", 8, (b"a.b", choice, 0), (b"c", choice, 4))
+types = b"".join(types)
+sys.stdout.buffer.write(struct.pack("=HBBIIIII", 0xeb9f, 1, 0, 24, 0, len(types), len(types), len(strings)) + types + strings)
+' >"$BATS_TEST_TMPDIR/large.btf"
+	(
+		ulimit -v 262144
+		agree "$BATS_TEST_TMPDIR/large.btf" <<-'END'
+			twice25 of OBJ | {} | error: read a type: it has more than 65536 members, names and empty elements
+			nothing25 of OBJ | {} | error: read a type: it has more than 65536 members, names and empty elements
+			flexible of OBJ | {a=1 b=[]} | pack("I", 1)
+			elements of OBJ | {a=1 b=[]} | error: read a type: it has more than 65536 members, names and empty elements
+			twofold of OBJ | {a=[]} | error: read a type: it has more than 65536 members, names and empty elements
+			some of OBJ | {a=1 b=[[] [] []]} | pack("I", 1)
+			blank of OBJ | {a=1} | error: read a member: the name 'a b' is no identifier
+			escape of OBJ | {a=1} | error: read a member: the name '\x1b[2J' is no identifier
+			digit of OBJ | {a=1} | error: read a member: the name '1a' is no identifier
+			named of OBJ | {a.b=two c=1} | pack("II", 2, 1)
+		END
+	)
+}

@@ -12,6 +12,7 @@
 #include "btf_check.h"
 #include "capability.h"
 #include "cli.h"
+#include "scan.h"
 
 using Kind = Type::Kind;
 
@@ -51,6 +52,29 @@ std::string_view name_of(const struct btf *btf, __u32 offset)
 	return name ? name : "";
 }
 
+// Can the name be written, and read back? In a file it may be any bytes; the kernel takes these
+// only.
+static bool is_identifier(std::string_view name)
+{
+	auto may_begin = [](char c) {
+		return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '.';
+	};
+
+	return !name.empty() && may_begin(name[0]) &&
+	       std::all_of(name.begin(), name.end(),
+			   [&](char c) { return may_begin(c) || is_digit(c); });
+}
+
+// The name of a value's part: of a member, or a variable. Empty where it has none.
+static std::string part_name(const struct btf *btf, __u32 offset, const std::string &what)
+{
+	std::string name(name_of(btf, offset));
+
+	if (!name.empty() && !is_identifier(name))
+		fail(what, "the name " + quote(name) + " is no identifier");
+	return name;
+}
+
 static bool is_integer_size(__u32 size)
 {
 	return size == 1 || size == 2 || size == 4 || size == 8;
@@ -75,6 +99,13 @@ static Type read_int(const struct btf *btf, const struct btf_type *t)
 	return type;
 }
 
+// A value whose name cannot be written has none.
+static void add_name(Type &type, __u64 value, std::string_view name)
+{
+	if (is_identifier(name))
+		type.names.emplace_back(value, name);
+}
+
 static Type read_enum(const struct btf *btf, const struct btf_type *t)
 {
 	Type type;
@@ -88,12 +119,11 @@ static Type read_enum(const struct btf *btf, const struct btf_type *t)
 	for (int i = 0; i < btf_vlen(t); i++) {
 		if (btf_is_enum64(t)) {
 			const struct btf_enum64 &e = btf_enum64(t)[i];
-			type.names.emplace_back(btf_enum64_value(&e), name_of(btf, e.name_off));
+			add_name(type, btf_enum64_value(&e), name_of(btf, e.name_off));
 		} else if (t->size <= 4) { // clang < 15 cuts those of 8 bytes to 4
 			const struct btf_enum &e = btf_enum(t)[i];
 			__u32 mask = UINT32_MAX >> (32 - 8 * t->size);
-			type.names.emplace_back(static_cast<__u32>(e.val) & mask,
-						name_of(btf, e.name_off));
+			add_name(type, static_cast<__u32>(e.val) & mask, name_of(btf, e.name_off));
 			type.is_signed |= e.val < 0; // clang < 15 does not say
 		}
 	}
@@ -132,7 +162,31 @@ constexpr int max_depth = 32;
 // Of an array that is named, as u32[4]: as many as make sense.
 constexpr __u32 max_named_elements = 65536;
 
-static Type read_nested(const struct btf *btf, __u32 id, int depth);
+// All that a type consists of: members of structs within structs, names of enums, and elements
+// without a size. A small file can say more of them than memory holds, each struct having the one
+// before it twice.
+constexpr size_t most_parts = 65536;
+
+// Where a type is read: within how many others, and how many parts it may still have.
+struct Nesting {
+	int depth;
+	size_t &parts_left;
+
+	Nesting deeper() const
+	{
+		return {depth + 1, parts_left};
+	}
+};
+
+static Type read_nested(const struct btf *btf, __u32 id, Nesting nesting);
+
+static void count_parts(const Nesting &nesting, size_t parts)
+{
+	if (parts > nesting.parts_left)
+		fail("read a type", "it has more than " + std::to_string(most_parts) +
+					    " members, names and empty elements");
+	nesting.parts_left -= parts;
+}
 
 // No byte of it is padding: its text says them all.
 static bool is_dense(const Type &type)
@@ -264,7 +318,7 @@ static void cut_names(Type &type)
 }
 
 static Type read_bitfield(const struct btf *btf, __u32 id, const std::string &name, Bits bits,
-			  int depth)
+			  Nesting nesting)
 {
 	std::string what = "read bitfield " + quote(name);
 	const struct btf_type *base = btf__type_by_id(btf, btf__resolve_type(btf, id));
@@ -276,7 +330,7 @@ static Type read_bitfield(const struct btf *btf, __u32 id, const std::string &na
 		// Of the old encoding it is what read_int() refuses.
 		type.kind = int_kind(base);
 	} else {
-		type = read_nested(btf, id, depth);
+		type = read_nested(btf, id, nesting);
 		if (type.kind != Kind::Enum)
 			fail(what, "it is no integer");
 	}
@@ -288,20 +342,21 @@ static Type read_bitfield(const struct btf *btf, __u32 id, const std::string &na
 	return type;
 }
 
-static Type::Member read_member(const struct btf *btf, const struct btf_type *t, __u32 i, int depth)
+static Type::Member read_member(const struct btf *btf, const struct btf_type *t, __u32 i,
+				Nesting nesting)
 {
 	const struct btf_member &m = btf_members(t)[i];
-	std::string name(name_of(btf, m.name_off));
+	std::string name = part_name(btf, m.name_off, "read a member");
 	Bits bits = find_bits(btf, t, i);
 
 	if (!bits.count && bits.offset % 8)
 		fail("read member " + quote(name), "it does not begin with a byte");
 	return {name, bits.offset / 8,
-		bits.count ? read_bitfield(btf, m.type, name, bits, depth + 1)
-			   : read_nested(btf, m.type, depth + 1)};
+		bits.count ? read_bitfield(btf, m.type, name, bits, nesting.deeper())
+			   : read_nested(btf, m.type, nesting.deeper())};
 }
 
-static Type read_struct(const struct btf *btf, const struct btf_type *t, int depth)
+static Type read_struct(const struct btf *btf, const struct btf_type *t, Nesting nesting)
 {
 	std::string what = t->name_off ? "read type " + quote(name_of(btf, t->name_off))
 				       : "read a type without a name";
@@ -312,8 +367,9 @@ static Type read_struct(const struct btf *btf, const struct btf_type *t, int dep
 		type.kind = Kind::Ip6;
 		return type;
 	}
+	count_parts(nesting, btf_vlen(t));
 	for (__u32 i = 0; i < btf_vlen(t); i++) {
-		Type::Member member = read_member(btf, t, i, depth);
+		Type::Member member = read_member(btf, t, i, nesting);
 
 		if (member.type.bits && is_anonymous(member))
 			continue; // padding
@@ -354,11 +410,16 @@ static Type array_of(Type each, __u32 count)
 	return type;
 }
 
-static Type read_array(const struct btf *btf, const struct btf_type *t, int depth)
+static Type read_array(const struct btf *btf, const struct btf_type *t, Nesting nesting)
 {
 	const struct btf_array &array = *btf_array(t);
 	const struct btf_type *element = btf__type_by_id(btf, btf__resolve_type(btf, array.type));
-	Type type = array_of(read_nested(btf, array.type, depth + 1), array.nelems);
+	size_t parts_before = nesting.parts_left;
+	Type each = read_nested(btf, array.type, nesting.deeper());
+	// Elements without a size are printed as well, and the size of a value bounds them not.
+	if (!each.size)
+		count_parts(nesting, array.nelems * (1 + parts_before - nesting.parts_left));
+	Type type = array_of(std::move(each), array.nelems);
 
 	if (element && btf_is_int(element) && element->size == 1 &&
 	    (name_of(btf, element->name_off) == "char" || btf_int_encoding(element) & BTF_INT_CHAR))
@@ -384,11 +445,12 @@ static bool read_typedef(std::string_view name, Type &type)
 
 // The section of an object's variables, as a struct of them. One that cannot be written as text
 // must not hide the others: it is shown as its bytes.
-static Type read_section(const struct btf *btf, const struct btf_type *t, int depth)
+static Type read_section(const struct btf *btf, const struct btf_type *t, Nesting nesting)
 {
 	std::string what = "read section " + quote(name_of(btf, t->name_off));
 	Type type;
 
+	count_parts(nesting, btf_vlen(t));
 	type.kind = Kind::Struct;
 	type.size = t->size;
 	type.count = btf_vlen(t);
@@ -398,10 +460,10 @@ static Type read_section(const struct btf *btf, const struct btf_type *t, int de
 
 		if (!var || !btf_is_var(var))
 			fail(what, "there is something else than variables in it");
-		std::string name(name_of(btf, var->name_off));
+		std::string name = part_name(btf, var->name_off, what);
 		Type value = bytes_of(info.size);
 		try {
-			Type known = read_nested(btf, var->type, depth + 1);
+			Type known = read_nested(btf, var->type, nesting.deeper());
 			if (known.size == info.size)
 				value = std::move(known);
 		} catch (const std::runtime_error &) {
@@ -413,37 +475,38 @@ static Type read_section(const struct btf *btf, const struct btf_type *t, int de
 	return type;
 }
 
-static Type read_nested(const struct btf *btf, __u32 id, int depth)
+static Type read_nested(const struct btf *btf, __u32 id, Nesting nesting)
 {
 	const struct btf_type *t = btf__type_by_id(btf, id);
 	Type type;
 
 	if (!t)
 		fail("read type " + std::to_string(id), "there is none in the BTF");
-	if (depth > max_depth)
+	if (nesting.depth > max_depth)
 		fail("read type " + quote(name_of(btf, t->name_off)), "it is nested too deeply");
 	switch (btf_kind(t)) {
 	case BTF_KIND_TYPEDEF:
 		if (read_typedef(name_of(btf, t->name_off), type))
 			return type;
-		return read_nested(btf, t->type, depth + 1);
+		return read_nested(btf, t->type, nesting.deeper());
 	case BTF_KIND_CONST:
 	case BTF_KIND_VOLATILE:
 	case BTF_KIND_RESTRICT:
 	case BTF_KIND_TYPE_TAG:
-		return read_nested(btf, t->type, depth + 1);
+		return read_nested(btf, t->type, nesting.deeper());
 	case BTF_KIND_INT:
 		return read_int(btf, t);
 	case BTF_KIND_ENUM:
 	case BTF_KIND_ENUM64:
+		count_parts(nesting, btf_vlen(t));
 		return read_enum(btf, t);
 	case BTF_KIND_STRUCT:
 	case BTF_KIND_UNION:
-		return read_struct(btf, t, depth);
+		return read_struct(btf, t, nesting);
 	case BTF_KIND_ARRAY:
-		return read_array(btf, t, depth);
+		return read_array(btf, t, nesting);
 	case BTF_KIND_DATASEC:
-		return read_section(btf, t, depth);
+		return read_section(btf, t, nesting);
 	case BTF_KIND_PTR:
 		type.size = 8; // in BPF, whatever the host
 		return type;
@@ -456,7 +519,9 @@ static Type read_nested(const struct btf *btf, __u32 id, int depth)
 
 Type read_type(const struct btf *btf, __u32 id)
 {
-	return read_nested(btf, id, 0);
+	size_t parts_left = most_parts;
+
+	return read_nested(btf, id, {0, parts_left});
 }
 
 __u32 find_struct(const struct btf *btf, const std::string &name)
