@@ -31,6 +31,7 @@ LIB     := $(patsubst tools/lib/%.cc,build/obj/lib/%.o,$(wildcard tools/lib/*.cc
 FIXTURES := $(patsubst tests/fixtures/%.cc,build/obj/tests/%,$(wildcard tests/fixtures/*.cc))
 BENCH   := $(patsubst tests/bench/%.bpf.c,build/bench/%.bpf.o,$(wildcard tests/bench/*.bpf.c)) \
 	   $(patsubst tests/bench/%.cc,build/bench/%,$(wildcard tests/bench/*.cc))
+FUZZERS := $(patsubst tests/proof/fuzzers/%.cc,%,$(filter-out %/replay.cc,$(wildcard tests/proof/fuzzers/*.cc)))
 MAN7    := $(wildcard tools/man/*.7)
 MAN8    := $(wildcard tools/man/*.8)
 UNITS   := $(wildcard tools/systemd/*.service)
@@ -51,7 +52,7 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 .DELETE_ON_ERROR:
 .SECONDARY:
 PROOFS := $(patsubst tests/proof/%.bats,proof-%,$(wildcard tests/proof/*.bats))
-.PHONY: all fixtures bench-programs deps bench-deps demo test proof $(PROOFS) bench vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
+.PHONY: all fixtures fuzzers replays bench-programs deps bench-deps demo test proof $(PROOFS) bench vmtest distrotest vagrant-test lint format install uninstall clean help FORCE
 
 all: $(OBJECTS) $(TOOLS)
 
@@ -92,7 +93,7 @@ build/%: build/obj/%.o $$(call parts,$$*) build/obj/lib.a
 	$(Q)$(CXX) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 # What tests try the library itself with.
-fixtures: $(FIXTURES)
+fixtures: $(FIXTURES) replays
 build/obj/tests/blocklist_table: build/obj/blocklist-load/table.o
 
 build/obj/tests/%: tests/fixtures/%.cc build/obj/lib.a
@@ -100,6 +101,39 @@ build/obj/tests/%: tests/fixtures/%.cc build/obj/lib.a
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -MF build/obj/tests/$*.d $(LDFLAGS) \
 		$(filter-out %.h,$^) $(LDLIBS) -o $@
+
+# The targets of tests/proof/fuzz, by libFuzzer: minutes of work. And without it, to replay what it
+# has found.
+FUZZ_CXX   ?= clang++
+FUZZ_FLAGS := -std=c++20 -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	      -fno-sanitize-recover=all
+FUZZ_LIB   := $(patsubst tools/lib/%.cc,build/fuzz/obj/lib/%.o,$(wildcard tools/lib/*.cc))
+fuzzers: $(FUZZERS:%=build/fuzz/%)
+replays: $(FUZZERS:%=build/fuzz/replay/%)
+build/fuzz/elf: build/fuzz/obj/prog-load/elf.o
+build/fuzz/replay/elf: build/obj/prog-load/elf.o
+
+build/fuzz/obj/%.o: tools/%.cc
+	$(call msg,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CXX) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+build/fuzz/obj/lib.a: $(FUZZ_LIB)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+build/fuzz/%: tests/proof/fuzzers/%.cc build/fuzz/obj/lib.a
+	$(call msg,FUZZ,$@)
+	@mkdir -p build/fuzz/obj
+	$(Q)$(FUZZ_CXX) $(CPPFLAGS) $(FUZZ_FLAGS) -fsanitize=fuzzer -MMD -MP -MF build/fuzz/obj/$*.d \
+		$(filter-out %.h,$^) $(LDLIBS) -llzma -lzstd -o $@
+
+# Speed matters for the compiler here only.
+build/fuzz/replay/%: tests/proof/fuzzers/%.cc tests/proof/fuzzers/replay.cc build/obj/lib.a \
+		     $(wildcard tests/proof/fuzzers/*.h tools/lib/*.h)
+	$(call msg,CXX,$@)
+	@mkdir -p build/fuzz/replay
+	$(Q)$(CXX) $(CPPFLAGS) -std=c++20 -O0 $(filter-out %.h,$^) $(LDLIBS) -llzma -lzstd -o $@
 
 # What make bench compares with, and makes its traffic by.
 bench-programs: $(BENCH)
@@ -115,7 +149,7 @@ build/bench/%: tests/bench/%.cc build/obj/lib.a
 	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -MF build/obj/bench/$*.d $(LDFLAGS) \
 		$(filter-out %.h,$^) $(LDLIBS) -o $@
 
--include $(wildcard build/obj/*.d build/obj/*/*.d)
+-include $(wildcard build/obj/*.d build/obj/*/*.d build/fuzz/obj/*.d build/fuzz/obj/*/*.d)
 
 ## What needs root says so. Each of the following installs what it lacks first.
 deps:
@@ -210,6 +244,7 @@ help:
 	@echo 'make test         run the test suite; TESTS="tests/tools/NAME.bats ..." for some (root)'
 	@echo 'make proof        the long form of each suite in tests/proof/, hours; make proof-NAME for one,'
 	@echo '                  ARGS="..." for its arguments (root)'
+	@echo 'make fuzzers      build what make proof-fuzz runs, with sanitizers'
 	@echo 'make bench        measure the kit beside what else there is; GROUP="drop ..." for some,'
 	@echo '                  ROUNDS=N for more or fewer than 5; build/bench.json has all of it (root)'
 	@echo 'make bench-deps   install what it compares with (root)'
