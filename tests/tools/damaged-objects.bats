@@ -36,18 +36,26 @@ takes() {
 	takes "xdp_firewall detect_ping" map-pin --btf FILE prog "$BPFFS/prog" "$BPFFS/new"
 }
 
-@test "prog-load, map-edit: BTF with a name, or a type, that is not there" {
+@test "prog-load, map-edit: BTF with a name, or a type, that is not there, or without bytes" {
 	local object=$BATS_TEST_TMPDIR/object.o
 	requires root
 	create_map m hash 4 4 8
-	for what in name type; do
+	for what in name type bytes; do
 		/usr/bin/python3 - "$HOOKSET_BUILD/detect_ping.bpf.o" "$object" "$what" <<-'PY'
 			import struct, sys
 			data = bytearray(open(sys.argv[1], "rb").read())
 			at = data.index(struct.pack("<HBBI", 0xeb9f, 1, 0, 24))
 			types, = struct.unpack_from("<I", data, at + 8)
 			# The first type is a pointer: name, kind, and what it points to.
-			struct.pack_into("<I", data, at + 24 + types + (0 if sys.argv[3] == "name" else 8), 1 << 30)
+			if sys.argv[3] == "bytes":
+			    # Its section is as .bss: SHT_NOBITS.
+			    table, = struct.unpack_from("<Q", data, 40)
+			    count, = struct.unpack_from("<H", data, 60)
+			    header, = (each for each in range(table, table + 64 * count, 64)
+			               if struct.unpack_from("<Q", data, each + 24) == (at,))
+			    struct.pack_into("<I", data, header + 4, 8)
+			else:
+			    struct.pack_into("<I", data, at + 24 + types + (0 if sys.argv[3] == "name" else 8), 1 << 30)
 			open(sys.argv[2], "wb").write(data)
 		PY
 		fails 1 "prog-load: read object '$object': its BTF is damaged" prog-load "$object" "$BPFFS/p"

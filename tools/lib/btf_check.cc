@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "btf_check.h"
 
+#include <fcntl.h>
+#include <gelf.h>
+
+#include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
+
+#include "fd.h"
 
 // How deep types are nested, at most, without a pointer in between. The kernel allows 32.
 constexpr int max_depth = 64;
@@ -140,4 +147,26 @@ private:
 bool is_sound(const struct btf *btf)
 {
 	return BtfCheck(btf).is_sound();
+}
+
+bool has_empty_btf(const std::string &path)
+{
+	auto end = [](Elf *elf) { elf_end(elf); };
+	Fd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+	size_t names;
+
+	elf_version(EV_CURRENT);
+	std::unique_ptr<Elf, decltype(end)> elf(elf_begin(file.get(), ELF_C_READ, nullptr));
+	if (!elf || elf_kind(elf.get()) != ELF_K_ELF || elf_getshdrstrndx(elf.get(), &names))
+		return false; // libbpf says what is wrong
+	for (Elf_Scn *each = nullptr; (each = elf_nextscn(elf.get(), each));) {
+		GElf_Shdr header;
+		const char *name = nullptr;
+
+		if (gelf_getshdr(each, &header))
+			name = elf_strptr(elf.get(), names, header.sh_name);
+		if (name && std::string_view(name) == ".BTF" && header.sh_type == SHT_NOBITS)
+			return true;
+	}
+	return false;
 }

@@ -5,6 +5,12 @@
 
 #include <bpf/btf.h>
 
+#include <string>
+
 // Are all names in its strings, and all types that its types refer to among them? And does none
 // contain itself?
 bool is_sound(const struct btf *btf);
+
+// Has the file, if it is an ELF file, a section .BTF that is said to be without bytes, as .bss is?
+// libbpf, 1.1 at least, reads them all the same.
+bool has_empty_btf(const std::string &path);

@@ -25,6 +25,8 @@ Btf load_btf_file(const std::string &path)
 		fail(errno, what);
 	if (S_ISDIR(st.st_mode))
 		fail(EISDIR, what);
+	if (has_empty_btf(path))
+		fail(what, "it is damaged");
 	// What libbpf says of a file without BTF is "No such file or directory".
 	struct btf *btf = btf__parse(path.c_str(), nullptr);
 	if (!btf)

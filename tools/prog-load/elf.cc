@@ -59,7 +59,8 @@ void ObjectFile::check_btf() const
 	Elf_Data *data = elf_rawdata(elf_getscn(elf_.get(), index), nullptr);
 	if (!data)
 		damaged();
-	Btf btf(btf__new(data->d_buf, data->d_size));
+	// One without bytes, as .bss is, has a size all the same.
+	Btf btf(data->d_buf ? btf__new(data->d_buf, data->d_size) : nullptr);
 	if (!btf || !is_sound(btf.get()))
 		fail(what_, "its BTF is damaged");
 }
