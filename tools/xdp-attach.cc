@@ -20,6 +20,7 @@
 #include "lib/fd.h"
 #include "lib/interface.h"
 #include "lib/json.h"
+#include "lib/lock.h"
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "lib/pin.h"
@@ -43,6 +44,7 @@ struct Options {
 	std::string link;	    // empty: without a link
 	bool detach = false;
 	bool force = false;
+	unsigned wait = default_wait; // seconds
 	std::string dev;
 	std::string prog;
 };
@@ -77,6 +79,8 @@ static void usage()
 	      "                      pin or an id\n"
 	      "      --link=PIN      attach by a link pinned at PIN: the program stays until\n"
 	      "                      PIN is removed; if PIN exists, update the link, atomically\n"
+	      "      --wait=SECONDS  with --link: wait so long while others have the directory\n"
+	      "                      of PIN locked (default: 30)\n"
 	      "      --detach        detach the program, whatever its mode, and verify it\n"
 	      "      --force         attach also where the program starts at another header\n"
 	      "                      than the packets of DEV: at Ethernet, or at the IP header\n"
@@ -110,6 +114,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"link", required_argument, nullptr, 'l'},
 		{"detach", no_argument, nullptr, 'd'},
 		{"force", no_argument, nullptr, 'f'},
+		{"wait", required_argument, nullptr, 'w'},
 
 		{"netns", required_argument, nullptr, 'n'},
 		{"json", no_argument, nullptr, 'j'},
@@ -119,6 +124,7 @@ static bool parse(int argc, char **argv, Options &o)
 		{"version", no_argument, nullptr, 'V'},
 		{},
 	};
+	bool has_wait = false;
 	int c;
 
 	while ((c = next_option(argc, argv, "n:jpvhV", options)) != -1) {
@@ -138,6 +144,10 @@ static bool parse(int argc, char **argv, Options &o)
 		case 'f':
 			o.force = true;
 			break;
+		case 'w':
+			o.wait = parse_wait(optarg);
+			has_wait = true;
+			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
 				return false;
@@ -150,6 +160,8 @@ static bool parse(int argc, char **argv, Options &o)
 	if (o.detach && !o.link.empty())
 		throw UsageError("--link cannot be used with --detach: to detach a link, remove "
 				 "its pin");
+	if (has_wait && o.link.empty())
+		throw UsageError("--wait can only be used with --link");
 	if (argc == optind)
 		throw UsageError(o.detach ? "DEV is missing" : "DEV and PROG are missing");
 	if (argc - optind < 2 && !o.detach)
@@ -564,6 +576,9 @@ static int xdp_attach(int argc, char **argv)
 
 	Fd prog = o.detach ? Fd() : open_prog_of_type(o.prog, BPF_PROG_TYPE_XDP);
 	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
+	std::vector<DirectoryLock> locks;
+	if (!o.link.empty())
+		locks = lock_directories({directory_of(o.link)}, o.wait);
 	bool link_exists = !o.link.empty() && access(o.link.c_str(), F_OK) == 0;
 	enter_netns(o.common.netns);
 	Interface dev = find_interface(o.dev);

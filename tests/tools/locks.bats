@@ -63,7 +63,7 @@ same_maps() {
 # bats test_tags=kernel-free
 @test "--wait takes seconds, and goes with what locks" {
 	local tool verb
-	for tool in "map-pin map" "prog-load obj" "sk-lookup-attach prog" "blocklist-load dir dump"; do
+	for tool in "map-pin map" "prog-load obj" "sk-lookup-attach prog" "blocklist-load dir dump" "xdp-attach dev"; do
 		# shellcheck disable=SC2086 # a tool and its first arguments
 		TOOL=${tool%% *} misuse "--wait '86401' is not between 0 and 86400" ${tool#* } --wait 86401
 	done
@@ -71,6 +71,7 @@ same_maps() {
 		# shellcheck disable=SC2086 # a verb and its argument
 		TOOL=blocklist-load misuse "--wait goes with load, dump and reserve" --wait 1 dir $verb
 	done
+	TOOL=xdp-attach misuse "--wait can only be used with --link" --wait 1 dev prog
 }
 
 @test "map-pin, prog-load: who has the directory of the pins locked is named" {
@@ -99,6 +100,23 @@ same_maps() {
 	waits_for "$BPFFS/dir" sk-lookup-attach -n "$ns" "$BPFFS/dir/prog" "$BPFFS/other/link"
 	waits_for "$BPFFS/other" sk-lookup-attach -n "$ns" "$BPFFS/dir/prog" "$BPFFS/other/link"
 	does_not_wait "$BPFFS" sk-lookup-attach -n "$ns" "$BPFFS/dir/prog" "$BPFFS/other/link"
+}
+
+@test "xdp-attach --link: two at once are one after the other" {
+	requires root
+	netns ns
+	mkdir "$BPFFS/dir"
+	load_prog xdp_pass
+	load_prog xdp_drop
+	waits_for "$BPFFS/dir" xdp-attach -n "$ns" --link "$BPFFS/dir/link" lo "$BPFFS/xdp_pass_prog"
+	does_not_wait "$BPFFS" xdp-attach -n "$ns" --link "$BPFFS/dir/link" lo "$BPFFS/xdp_pass_prog"
+	# The one makes the link, and the other updates it.
+	for _ in 1 2 3 4 5; do
+		rm "$BPFFS/dir/link"
+		at_once "xdp-attach -n $ns --link $BPFFS/dir/link lo $BPFFS/xdp_pass_prog" \
+			"xdp-attach -n $ns --link $BPFFS/dir/link lo $BPFFS/xdp_drop_prog"
+		[ "$FIRST $SECOND" = "0 0" ]
+	done
 }
 
 @test "blocklist-load: who has DIR locked is named" {

@@ -500,7 +500,10 @@ meanwhile() {
 	nth_call bpf BPF_LINK_UPDATE -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
 	xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/one"
 
-	meanwhile bpf $((NTH - 1)) xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/three" -- \
+	# By another pin of it, as the directory of this one is locked.
+	mkdir "$BPFFS/elsewhere"
+	bpftool link pin id "$(field link "$BPFFS/link" id)" "$BPFFS/elsewhere/link"
+	meanwhile bpf $((NTH - 1)) xdp-attach -n "$ns" --link "$BPFFS/elsewhere/link" lo "$BPFFS/three" -- \
 		-n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
 	[ "$(cat "$OUT.err")" = "xdp-attach: replace the program of link '$BPFFS/link': it holds program $three, not $one" ]
 	has "$ns" lo "generic $three"
