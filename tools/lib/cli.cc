@@ -166,9 +166,9 @@ int next_option(int argc, char **argv, const char *letters, const struct option 
 	std::string_view line(text, size);
 	line.remove_prefix(std::min(name.size() + 2, line.size())); // "NAME: "
 	line.remove_suffix(line.ends_with('\n'));
-	UsageError error{std::string(line)};
+	std::string message(line);
 	free(text);
-	throw error;
+	throw UsageError(message);
 }
 
 bool take_common_option(int option, CommonOptions &common, void (*usage)())
