@@ -122,7 +122,9 @@ def held_by_others():
         if kind == "link" and "prog_id" in it:
             inner.append(("prog", it["prog_id"]))
         if kind == "map" and it.get("type") in HOLDERS:
-            for entry in bpftool("map", "dump", "id", str(number)):
+            entries = bpftool("map", "dump", "id", str(number))
+            # Where it has gone meanwhile, {"error": ...}.
+            for entry in entries if isinstance(entries, list) else []:
                 value = entry.get("value")
                 if isinstance(value, list):
                     value = int.from_bytes([int(byte, 16) for byte in value], sys.byteorder)
