@@ -9,8 +9,8 @@ set -eu
 
 build='make g++ clang llvm libbpf-dev libelf-dev zlib1g-dev liblzma-dev libzstd-dev nlohmann-json3-dev'
 demo='bpftool iproute2 iputils-ping mount ncat nmap procps python3 sudo util-linux'
-test='bats clang-19 ethtool git jq libxdp1 mandoc openssh-client python3-scapy strace systemd tshark xz-utils zstd'
-proof='clang-tools libclang-rt-dev valgrind'
+test='bats clang-19 ethtool git jq libxdp1 mandoc openssh-client python3-scapy strace systemd tshark valgrind xz-utils zstd'
+proof='clang-tidy libclang-rt-dev'
 vm='busybox-static cpio e2fsprogs kmod mmdebstrap openssh-client qemu-system-x86 qemu-utils
 	xz-utils zstd'
 vagrant='slirp4netns'

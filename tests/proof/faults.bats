@@ -1,3 +1,4 @@
+#!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # What fails once, or is killed once, changes nothing or says what it did: tests/proof/faults.
 

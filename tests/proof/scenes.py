@@ -7,12 +7,14 @@ one of files, {w} for what outlives the scenes, {build} for what is built and {p
 that has sockets: fd 3 is a listening TCP socket on 127.0.0.1:7777, fd 4 a UDP one. v0 and v1 are the
 ends of a veth pair. All of it is in a mount and a network namespace of our own.
 """
+import contextlib
 import dataclasses
 import json
 import os
 import re
 import shutil
 import subprocess
+import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, "build")
@@ -107,8 +109,8 @@ def run(command, **kwargs):
 
 
 class Stage:
-    """Where scenes are played: bpffs, files, a veth pair, a process with sockets. Its process is to
-    be in namespaces of its own, see enter()."""
+    """Where scenes are played: bpffs, files, a veth pair, a process with sockets. Its process is in
+    namespaces of its own."""
 
     def __init__(self, work):
         self.work = work
@@ -124,6 +126,11 @@ class Stage:
         self.server = subprocess.Popen([f"{ROOT}/tests/fixtures/sockets", "serve", "proof", "tcp:127.0.0.1:7777", "udp:127.0.0.1:7777"],
                                        stdout=subprocess.PIPE, text=True)  # fmt: skip
         self.server.stdout.readline()
+
+    def close(self):
+        self.server.kill()
+        self.server.wait()
+        subprocess.run(["umount", self.bpffs], check=False)
 
     def fill(self, text):
         here = {"d": f"{self.bpffs}/d", "t": self.files, "w": self.work, "build": BUILD, "tests": f"{ROOT}/tests",
@@ -216,9 +223,28 @@ def difference(one, other):
     return "; ".join(words)
 
 
+def text_of(stage, output):
+    """Without what differs each time."""
+    return re.sub(r"\b\d+\b", "N", output.decode(errors="replace").replace(stage.bpffs, ""))
+
+
 # What a killed helper may leave, as its man page says under CAVEATS.
 LEFT = re.compile(r"(.*/)?(map-pin|prog-load|blocklist-load|xdp-attach|sk-lookup-attach)~[0-9a-f]{8}(/.*)?")
 
 
 def without_left(state):
     return {**state, "pins": {path: pin for path, pin in state["pins"].items() if not LEFT.fullmatch(path)}}
+
+
+@contextlib.contextmanager
+def staged(program):
+    """A stage, and what it needs is taken away at the end."""
+    with tempfile.TemporaryDirectory(prefix=f"hookset-{program}-") as work:
+        stage = Stage(work)
+        try:
+            yield stage
+        finally:
+            stage.close()
+
+
+BY_NAME = {scene.name: scene for scene in SCENES}

@@ -61,7 +61,8 @@ inline void check_bytes(const Type &type, Bytes bytes)
 		check(false, "what was printed is not read: " + text + ": " + e.what());
 	}
 	std::string twice = printed(type, again);
-	check(twice == text || has_twins(type), "printed again it is another: " + text + ", " + twice);
+	check(twice == text || has_twins(type),
+	      "printed again it is another: " + text + ", " + twice);
 
 	std::string json = printed(type, bytes, Form::Json);
 	check(!nlohmann::json::parse(json, nullptr, false).is_discarded(),
