@@ -56,9 +56,11 @@ void tell(std::string_view text, std::string_view keep)
 	fprintf(stderr, "%s: %s\n", name.c_str(), printable(text, keep).c_str());
 }
 
+static std::vector<std::string> warnings_held;
+
 void warn(const std::string &text)
 {
-	tell("warning: " + text);
+	warnings_held.push_back("warning: " + text);
 }
 
 uint64_t parse_number(std::string_view text, const std::string &name, uint64_t min, uint64_t max,
@@ -241,6 +243,8 @@ int run_tool(const char *tool, int (*body)(int argc, char **argv), int argc, cha
 		int status = body(argc, argv);
 
 		flush_stdout();
+		for (const std::string &warning : warnings_held)
+			tell(warning);
 		return status;
 	} catch (const UsageError &e) {
 		tell(e.what());

@@ -31,7 +31,8 @@ constexpr int enotsupp = 524;
 // go through here; so what the kernel or a library has put into a message is no risk.
 void tell(std::string_view text, std::string_view keep = {});
 
-// A warning on stderr, in one line. The operation goes on.
+// A warning on stderr, in one line. The operation goes on. It is printed when all is done: who
+// fails is told why, in one line.
 void warn(const std::string &text);
 
 // The text in printable ASCII. Every other byte is shown as \xNN: control characters, since they

@@ -444,7 +444,8 @@ public:
 			files.insert(files.end(), {pin->name(), pin->old_name()});
 		}
 		if (!staging_.remove(files))
-			warn("cannot remove " + quote(staging_.path()) + ": " + strerror(errno));
+			tell("warning: cannot remove " + quote(staging_.path()) + ": " +
+			     strerror(errno));
 	}
 
 	void make(const Pin &pin, const Access &access)
