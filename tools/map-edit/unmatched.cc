@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "unmatched.h"
 
+#include <cstddef>
 #include <cstring>
 
 #include "../../bpf/xdp_firewall.h"
@@ -25,7 +26,11 @@ static bool is_v4_mapped(const in6_addr &addr)
 static const char why_not_ip6[] =
 	"this map is for IPv6: IPv4 networks belong in the map whose name ends in 4";
 
-static bool has_ports(fw_proto proto)
+// In a key, fw_proto may be any number, which to read as one has no defined result.
+using ProtoNumber = __u16;
+static_assert(sizeof(ProtoNumber) == sizeof(fw_proto));
+
+static bool has_ports(ProtoNumber proto)
 {
 	return proto == tcp || proto == udp || proto == udplite || proto == dccp || proto == sctp;
 }
@@ -75,18 +80,19 @@ static const char *why_source(const fw_rule6 &rule)
 template <class Rule> static const char *why_rule(const unsigned char *key, const unsigned char *)
 {
 	auto rule = read_as<Rule>(key);
+	auto proto = read_as<ProtoNumber>(key + offsetof(Rule, proto));
 
 	if (rule.vlan > 0xfff || rule.inner > 0xfff)
 		return "a VLAN id is at most 4095";
 	if (rule.inner && !rule.vlan)
 		return "inner is the VLAN id inside another one: vlan is missing";
-	if (rule.proto == fragment)
+	if (proto == fragment)
 		return "a rule matches a later fragment by its protocol, not as fragment";
-	if (rule.proto > unparsed)
+	if (proto > unparsed)
 		return "no packet has this protocol in a rule";
-	if (rule.port && rule.proto == any)
+	if (rule.port && proto == any)
 		return "a port needs a protocol: tcp, udp, udplite, dccp or sctp";
-	if (rule.port && !has_ports(rule.proto))
+	if (rule.port && !has_ports(proto))
 		return "this protocol has no ports; tcp, udp, udplite, dccp and sctp have";
 	return why_source(rule);
 }
@@ -102,7 +108,7 @@ static const char *why_icmp6(const unsigned char *key, const unsigned char *)
 
 static const char *why_deny(const unsigned char *key, const unsigned char *)
 {
-	auto proto = read_as<fw_proto>(key);
+	auto proto = read_as<ProtoNumber>(key);
 
 	if (proto == any)
 		return "fw_deny has no entry for all: add icmp, icmpv6, tcp, udp, other, fragment "
