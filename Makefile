@@ -17,11 +17,18 @@ BPF_CFLAGS := $(BPF_TARGET) -O2 -mcpu=v3 -Wall -Wextra -Wno-unused-parameter $(W
 CXXFLAGS   ?= -O2 -g -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 \
 	      -Wformat -Werror=format-security
 LDFLAGS    ?= -s -Wl,-z,relro -Wl,-z,now
+# SANITIZE=1: with ASan and UBSan, for make test. Leaks are for tests/proof/valgrind: LeakSanitizer
+# does not work under strace.
+ifeq ($(SANITIZE),1)
+CXXFLAGS   := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS    := -fsanitize=address,undefined
+endif
 # What the code needs beside that.
 override CXXFLAGS += -std=c++20 -fPIE -Wall -Wextra $(WERROR) -ffunction-sections -fdata-sections
 override CPPFLAGS += -DHOOKSET_VERSION='"$(VERSION)"'
 # Half a millisecond of each start goes into loading libstdc++; what is used of it is small.
-override LDFLAGS  += -pie -Wl,--gc-sections -Wl,--as-needed -static-libstdc++ -static-libgcc
+# With ASan it is shared, as ASan looks for it there.
+override LDFLAGS  += -pie -Wl,--gc-sections -Wl,--as-needed $(if $(filter 1,$(SANITIZE)),,-static-libstdc++ -static-libgcc)
 LDLIBS     := -lbpf -lelf -lz -ldl
 
 OBJECTS := $(patsubst bpf/%.c,build/%.o,$(wildcard bpf/*.c)) \
@@ -75,7 +82,15 @@ build/obj/drop_port: FORCE
 	@mkdir -p build/obj
 	@echo $(DROP_PORT) | cmp -s - $@ || echo $(DROP_PORT) > $@
 
-build/obj/%.o: tools/%.cc
+# A build with sanitizers, and one without, share no object.
+ifneq ($(shell cat build/obj/sanitize 2>/dev/null),$(SANITIZE))
+build/obj/sanitize: FORCE
+endif
+build/obj/sanitize:
+	@mkdir -p build/obj
+	@echo '$(SANITIZE)' > $@
+
+build/obj/%.o: tools/%.cc build/obj/sanitize
 	$(call msg,CXX,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) -MMD -MP -MF build/obj/$*.d -c $< -o $@
@@ -133,7 +148,8 @@ build/fuzz/replay/%: tests/proof/fuzzers/%.cc tests/proof/fuzzers/replay.cc buil
 		     $(wildcard tests/proof/fuzzers/*.h tools/lib/*.h)
 	$(call msg,CXX,$@)
 	@mkdir -p build/fuzz/replay
-	$(Q)$(CXX) $(CPPFLAGS) -std=c++20 -O0 $(filter-out %.h,$^) $(LDLIBS) -llzma -lzstd -o $@
+	$(Q)$(CXX) $(CPPFLAGS) -std=c++20 -O0 $(if $(filter 1,$(SANITIZE)),$(LDFLAGS)) $(filter-out %.h,$^) \
+		$(LDLIBS) -llzma -lzstd -o $@
 
 # What make bench compares with, and makes its traffic by.
 bench-programs: $(BENCH)
@@ -163,7 +179,7 @@ demo:
 test:
 	$(Q)vagrant/provision.sh build demo test lint
 	$(Q)$(MAKE) --no-print-directory $(JOBS) all fixtures
-	$(Q)tests/run $(TESTS)
+	$(Q)$(if $(filter 1,$(SANITIZE)),ASAN_OPTIONS=detect_leaks=0) tests/run $(TESTS)
 
 # The long form of each suite in tests/proof/, one after the other; make proof-NAME for one.
 proof: $(PROOFS)
@@ -241,7 +257,8 @@ help:
 	@echo 'make CLANG=X      the same by another compiler: clang-19, or bpf-gcc from GCC 14 on'
 	@echo 'make deps         install what building, demo, tests and lint need (root)'
 	@echo 'make demo         play the walkthroughs of vagrant/ and show their proofs (root)'
-	@echo 'make test         run the test suite; TESTS="tests/tools/NAME.bats ..." for some (root)'
+	@echo 'make test         run the test suite; TESTS="tests/tools/NAME.bats ..." for some, SANITIZE=1'
+	@echo '                  with ASan and UBSan (root)'
 	@echo 'make proof        the long form of each suite in tests/proof/, hours; make proof-NAME for one,'
 	@echo '                  ARGS="..." for its arguments (root)'
 	@echo 'make fuzzers      build what make proof-fuzz runs, with sanitizers'

@@ -16,6 +16,7 @@ requires() {
 			skip "this kernel lets no plain user call bpf(2), kernel.unprivileged_bpf_disabled is set" ;;
 		bpffs-exchange) bpffs_exchange || skip "this kernel's bpffs cannot exchange two pins" ;;
 		unix-in-sockmap) unix_in_sockmap || skip "this kernel takes no unix socket into a sockmap" ;;
+		no-sanitizers) no_sanitizers || skip "the helpers are built with sanitizers, which need more memory and size" ;;
 		enum64) enum64 || skip "this kernel's BTF has no enums of 64 bits" ;;
 		bloom-filter) bloom_filter || skip "this kernel has no bloom filter" ;;
 		cap-bpf) cap_bpf || skip "with CAP_BPF alone nothing can be loaded here" ;;
@@ -40,6 +41,11 @@ enum64() {
 	bpftool btf dump prog pinned "$BPFFS/probe" >"$BATS_TEST_TMPDIR/probe"
 	rm "$BPFFS/probe"
 	grep -q '] ENUM64 ' "$BATS_TEST_TMPDIR/probe"
+}
+
+# no_sanitizers: are the helpers as they are installed, and not by make SANITIZE=1?
+no_sanitizers() {
+	! ldd "$HOOKSET_BUILD/map-pin" | grep -q 'libasan\.'
 }
 
 # The others try what their name says.

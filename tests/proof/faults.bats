@@ -5,7 +5,7 @@
 load ../lib/helpers
 
 @test "a hundredth of the faults and kills of each verb: none is wrong" {
-	requires root cmd:strace cmd:clang
+	requires root no-sanitizers cmd:strace cmd:clang
 	run -0 "$HOOKSET_ROOT/tests/proof/faults" --short
 	[[ ${lines[-1]} =~ ^faults:\ ([0-9]+)\ verbs,\ ([0-9]+)\ faults,\ [0-9]+\ kills,\ 0\ wrong$ ]]
 	((BASH_REMATCH[1] == $(grep -c '^    Scene(' "$HOOKSET_ROOT/tests/proof/scenes.py") && BASH_REMATCH[2] > 20))

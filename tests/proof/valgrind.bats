@@ -5,7 +5,7 @@
 load ../lib/helpers
 
 @test "a verb of each helper under valgrind: none is wrong" {
-	requires root cmd:valgrind
+	requires root no-sanitizers cmd:valgrind
 	run -0 "$HOOKSET_ROOT/tests/proof/valgrind" --short
 	[[ ${lines[-1]} =~ ^valgrind:\ ([0-9]+)\ verbs,\ [0-9]+\ runs,\ 0\ wrong$ ]]
 	((BASH_REMATCH[1] == $(printf '%s\n' "$HOOKSET_ROOT"/tools/*.cc | wc -l)))

@@ -174,7 +174,7 @@ print("10.0.0.4", "10.0.0.5".rjust(3 * megabyte), sep="\n", end="")' >"$file"
 
 # bats test_tags=kernel-free
 @test "blocklist-load: a file larger than memory is read all the same, and a list that is too long is an error" {
-	requires cmd:gzip
+	requires cmd:gzip no-sanitizers
 	# What unpacks to 100 MB, as who publishes a list could have it.
 	(
 		yes '# 10.0.0.1' | head -c 100000000 || true
@@ -330,6 +330,7 @@ blocklist-load: check the lists: 1 bad line" . check "$file"
 
 # bats test_tags=kernel-free
 @test "blocklist-load: an input without end ends with a message, in little memory" {
+	requires no-sanitizers
 	local what="blocklist-load: check the lists"
 	refuses "blocklist-load: read '/dev/zero': a line is longer than 64 MiB" \
 		blocklist-load . check --skip-bad /dev/zero

@@ -175,6 +175,7 @@ items() {
 }
 
 @test "every tool is small and needs no other library than libbpf's and its own" {
+	requires no-sanitizers
 	libraries() {
 		local unexpected
 

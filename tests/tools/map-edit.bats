@@ -1033,7 +1033,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 }
 
 @test "map-edit: an input without end ends with a message, in little memory" {
-	requires root
+	requires root no-sanitizers
 	new_map ports hash 2 1 100
 	new_map numbers hash 4 4 100
 	new_map texts hash 64 4 100
