@@ -17,7 +17,6 @@ import subprocess
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.path.join(ROOT, "build")
 
 
 @dataclasses.dataclass
@@ -113,7 +112,7 @@ class Stage:
     namespaces of its own."""
 
     def __init__(self, work):
-        self.work = work
+        self.work, self.build = work, f"{ROOT}/build"
         self.bpffs, self.files = f"{work}/bpf", f"{work}/files"
         os.mkdir(self.bpffs)
         os.mkdir(self.files)
@@ -127,13 +126,21 @@ class Stage:
                                        stdout=subprocess.PIPE, text=True)  # fmt: skip
         self.server.stdout.readline()
 
+    def copy_build(self):
+        """What is built, where every user can read it."""
+        self.build = f"{self.work}/build"
+        os.mkdir(self.build)
+        for entry in os.scandir(f"{ROOT}/build"):
+            if entry.is_file():
+                shutil.copy(entry.path, self.build)
+
     def close(self):
         self.server.kill()
         self.server.wait()
         subprocess.run(["umount", self.bpffs], check=False)
 
     def fill(self, text):
-        here = {"d": f"{self.bpffs}/d", "t": self.files, "w": self.work, "build": BUILD, "tests": f"{ROOT}/tests",
+        here = {"d": f"{self.bpffs}/d", "t": self.files, "w": self.work, "build": self.build, "tests": f"{ROOT}/tests",
                 "pid": self.server.pid, "id": ""}  # fmt: skip
         if "{id}" in text:
             here["id"] = json.loads(run(["bpftool", "-j", "map", "show", "pinned", f"{self.bpffs}/d/m"]).stdout)["id"]
@@ -141,7 +148,7 @@ class Stage:
 
     def command(self, scene):
         words = self.fill(scene.command).split()
-        return [f"{BUILD}/{words[0]}", *words[1:]]
+        return [f"{self.build}/{words[0]}", *words[1:]]
 
     def set_up(self, scene):
         for mode in "xdp", "xdpgeneric":
