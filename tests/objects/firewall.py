@@ -141,7 +141,7 @@ class Packet:
 
     def __init__(self, data):
         self.data, self.size = data, len(data)
-        self.version = self.source = self.sport = self.dport = self.icmp = None
+        self.version = self.source = self.destination = self.sport = self.dport = self.icmp = None
         self.flags, self.proto, self.kind, self.vlans = 0, UNPARSED, UNPARSED, []
         ether = scapy.Ether(data[:14])
         if isinstance(ether, scapy.Dot3):  # a length where the type would be
@@ -168,7 +168,7 @@ class Packet:
         ip = scapy.IP(data[:20])  # options are not scapy's matter here
         if ip.version != 4:
             return
-        self.source = ipaddress.ip_address(ip.src)
+        self.source, self.destination = ipaddress.ip_address(ip.src), ipaddress.ip_address(ip.dst)
         # Linux 6.3, "net: add support for ipv4 big tcp": a length of 0.
         length = len(data) if ip.len == 0 and ip.proto == 6 else ip.len
         if ip.ihl < 5 or length < 4 * ip.ihl or length > len(data):
@@ -181,7 +181,7 @@ class Packet:
         ip = scapy.IPv6(data[:40])
         if ip.version != 6:
             return
-        self.source = ipaddress.ip_address(ip.src)
+        self.source, self.destination = ipaddress.ip_address(ip.src), ipaddress.ip_address(ip.dst)
         if ip.plen > len(data) - 40:
             return
         jumbo = ip.plen == 0 and ip.nh in (0, 6)

@@ -62,15 +62,16 @@ def main(noun, names, attempt, description, arguments=(), short=None):
     if options.short and short:
         names = short
     names = [name for name in names if not options.word or any(word in name for word in options.word)]
-    counts, wrongs = collections.Counter(), 0
+    counts, all_notes, wrongs = collections.Counter(), collections.Counter(), 0
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         for its_counts, notes, wrong in pool.map(apart, names):
             for line in wrong:
                 print("wrong:", line, flush=True)
-            for line, times in notes.items():
-                print("note:", f"{times} times: {line}", flush=True)
             counts.update(its_counts)
+            all_notes.update(notes)
             wrongs += len(wrong)
+    for line, times in all_notes.items():
+        print("note:", f"{times} times: {line}")
     told = [f"{len(names)} {noun}", *(f"{number} {what}" for what, number in counts.items()), f"{wrongs} wrong"]
     print(f"{os.path.basename(sys.argv[0])}: {', '.join(told)}")
     return int(wrongs > 0 or not names)
