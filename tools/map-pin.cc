@@ -372,8 +372,8 @@ static int map_pin(int argc, char **argv)
 	if (!o.btf.empty())
 		names.object = load_btf_file(o.btf);
 	enter_netns(o.common.netns);
-	std::vector<NamedMap> maps = find_maps(o.source, o.object, std::move(names));
 	auto locks = lock_directories({one ? parent_of(o.path) : o.path}, o.wait);
+	std::vector<NamedMap> maps = find_maps(o.source, o.object, std::move(names));
 	if (!one)
 		check_pin_directory(o.path);
 	pins.reserve(maps.size());

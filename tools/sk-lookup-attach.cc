@@ -191,13 +191,13 @@ static int sk_lookup_attach(int argc, char **argv)
 	if (!parse(argc, argv, o))
 		return 0;
 
+	auto locks = lock_directories({directory_of(o.prog), directory_of(o.link)}, o.wait);
 	Fd prog = open_prog_of_type(o.prog, BPF_PROG_TYPE_SK_LOOKUP);
 	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
 	Fd netns = open_netns(o.common.netns);
 	std::string result = "attached program " + std::to_string(prog_info(prog).id) +
 			     " to network namespace net:[" + std::to_string(netns_inode(netns)) +
 			     "] by link " + quote(o.link);
-	auto locks = lock_directories({directory_of(o.prog), directory_of(o.link)}, o.wait);
 
 	if (o.common.verbose)
 		check_stdout();

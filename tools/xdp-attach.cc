@@ -574,11 +574,11 @@ static int xdp_attach(int argc, char **argv)
 	if (!parse(argc, argv, o))
 		return 0;
 
-	Fd prog = o.detach ? Fd() : open_prog_of_type(o.prog, BPF_PROG_TYPE_XDP);
-	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
 	std::vector<DirectoryLock> locks;
 	if (!o.link.empty())
 		locks = lock_directories({directory_of(o.link)}, o.wait);
+	Fd prog = o.detach ? Fd() : open_prog_of_type(o.prog, BPF_PROG_TYPE_XDP);
+	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
 	bool link_exists = !o.link.empty() && access(o.link.c_str(), F_OK) == 0;
 	enter_netns(o.common.netns);
 	Interface dev = find_interface(o.dev);

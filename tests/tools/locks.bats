@@ -119,6 +119,36 @@ same_maps() {
 	done
 }
 
+# takes_the_new NAME COMMAND...: with two programs of this object at $BPFFS/prog and $BPFFS/new, it
+# waits for the lock on $BPFFS/dir; meanwhile the one at $BPFFS/prog is replaced by the new one.
+takes_the_new() {
+	local lock pin
+	for pin in prog new; do
+		bpftool prog load "$HOOKSET_BUILD/$1.bpf.o" "$BPFFS/$pin"
+	done
+	hold_lock "$BPFFS/dir"
+	lock=$PID
+	start "${@:2}"
+	sleep 1
+	mv "$BPFFS/new" "$BPFFS/prog"
+	stop "$lock"
+	wait "$PID"
+}
+
+@test "a program that is replaced while a helper waits is not taken: the new one is" {
+	requires root
+	netns ns
+	mkdir "$BPFFS/dir"
+	takes_the_new echo_dispatch sk-lookup-attach -n "$ns" "$BPFFS/prog" "$BPFFS/dir/link"
+	[ "$(field link "$BPFFS/dir/link" prog_id)" = "$(field prog "$BPFFS/prog" id)" ]
+	rm "$BPFFS/dir/link" "$BPFFS/prog"
+	takes_the_new xdp_pass xdp-attach -n "$ns" --link "$BPFFS/dir/link" lo "$BPFFS/prog"
+	[ "$(field link "$BPFFS/dir/link" prog_id)" = "$(field prog "$BPFFS/prog" id)" ]
+	rm "$BPFFS/dir/link" "$BPFFS/prog"
+	takes_the_new detect_ping map-pin prog "$BPFFS/prog" "$BPFFS/dir"
+	same_maps "$BPFFS/dir" "$BPFFS/prog"
+}
+
 @test "blocklist-load: who has DIR locked is named" {
 	requires root
 	load_blocklist
