@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,19 +19,13 @@
 #include "lib/cli.h"
 #include "lib/fd.h"
 #include "lib/interface.h"
-#include "lib/json.h"
 #include "lib/lock.h"
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "lib/pin.h"
 #include "lib/type.h"
+#include "xdp-attach/report.h"
 #include "xdp-attach/start.h"
-
-struct Mode {
-	const char *name;
-	__u32 flag;
-	__u32 bpf_xdp_query_opts::*prog_id;
-};
 
 static const Mode native = {"native", XDP_FLAGS_DRV_MODE, &bpf_xdp_query_opts::drv_prog_id};
 static const Mode generic = {"generic", XDP_FLAGS_SKB_MODE, &bpf_xdp_query_opts::skb_prog_id};
@@ -44,7 +38,7 @@ struct Options {
 	std::string link;	    // empty: without a link
 	bool detach = false;
 	bool force = false;
-	unsigned wait = default_wait; // seconds
+	std::optional<unsigned> wait; // seconds; with a link
 	std::string dev;
 	std::string prog;
 };
@@ -54,15 +48,6 @@ struct Attachment {
 	const Mode *mode;
 	__u32 id;
 	Fd prog; // not open where we have no right to, or where it is gone
-};
-
-// What was done to a device.
-struct Result {
-	const Mode *mode;
-	__u32 id;
-	__u32 replaced = 0;	      // the program that was attached before
-	__u32 link_id = 0;	      // of the link that holds the program
-	std::string why_generic = {}; // where native mode was tried first
 };
 
 static void usage()
@@ -124,7 +109,6 @@ static bool parse(int argc, char **argv, Options &o)
 		{"version", no_argument, nullptr, 'V'},
 		{},
 	};
-	bool has_wait = false;
 	int c;
 
 	while ((c = next_option(argc, argv, "n:jpvhV", options)) != -1) {
@@ -146,7 +130,6 @@ static bool parse(int argc, char **argv, Options &o)
 			break;
 		case 'w':
 			o.wait = parse_wait(optarg);
-			has_wait = true;
 			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
@@ -160,7 +143,7 @@ static bool parse(int argc, char **argv, Options &o)
 	if (o.detach && !o.link.empty())
 		throw UsageError("--link cannot be used with --detach: to detach a link, remove "
 				 "its pin");
-	if (has_wait && o.link.empty())
+	if (o.wait && o.link.empty())
 		throw UsageError("--wait can only be used with --link");
 	if (argc == optind)
 		throw UsageError(o.detach ? "DEV is missing" : "DEV and PROG are missing");
@@ -512,60 +495,6 @@ static std::vector<Result> detach(const Interface &dev, const Fd &expected)
 	return results;
 }
 
-static std::string result_text(const Interface &dev, const Result &result, bool detached)
-{
-	std::string text = (detached ? "detached program " : "attached program ") +
-			   std::to_string(result.id) + (detached ? " from " : " to ") +
-			   quote(dev.name) + " in " + result.mode->name + " mode";
-
-	if (result.replaced)
-		text += ", in place of program " + std::to_string(result.replaced);
-	if (result.link_id)
-		text += ", by link " + std::to_string(result.link_id);
-	if (!result.why_generic.empty())
-		text += ", not native: " + result.why_generic;
-	return text;
-}
-
-static nlohmann::ordered_json result_json(const Interface &dev, const Result &result,
-					  const std::string &pin)
-{
-	nlohmann::ordered_json json = {{"devname", dev.name},
-				       {"ifindex", dev.index},
-				       {"mode", result.mode->name},
-				       {"id", result.id}};
-
-	if (result.replaced)
-		json["replaced"] = result.replaced;
-	if (result.link_id) {
-		json["link_id"] = result.link_id;
-		json["pinned"] = pin;
-	}
-	if (!result.why_generic.empty())
-		json["why_generic"] = result.why_generic;
-	return json;
-}
-
-static void report(const Interface &dev, const std::vector<Result> &results, const Options &o)
-{
-	nlohmann::ordered_json list = nlohmann::ordered_json::array();
-	std::string done;
-
-	for (const Result &result : results) {
-		std::string text = result_text(dev, result, o.detach);
-
-		if (o.common.json)
-			list.push_back(result_json(dev, result, o.link));
-		else
-			puts(printable(text).c_str());
-		done += (done.empty() ? "" : ", ") + text;
-	}
-	if (o.common.json)
-		print_json(list, o.common.pretty);
-	// Packets take the new way already: this is not undone.
-	flush_stdout("but it is done: " + done);
-}
-
 static int xdp_attach(int argc, char **argv)
 {
 	std::vector<Result> results;
@@ -576,7 +505,7 @@ static int xdp_attach(int argc, char **argv)
 
 	std::vector<DirectoryLock> locks;
 	if (!o.link.empty())
-		locks = lock_directories({directory_of(o.link)}, o.wait);
+		locks = lock_directories({directory_of(o.link)}, o.wait.value_or(default_wait));
 	Fd prog = o.detach ? Fd() : open_prog_of_type(o.prog, BPF_PROG_TYPE_XDP);
 	Fd expected = o.expect.empty() ? Fd() : open_prog(o.expect, "--expect");
 	bool link_exists = !o.link.empty() && access(o.link.c_str(), F_OK) == 0;
@@ -595,7 +524,7 @@ static int xdp_attach(int argc, char **argv)
 		results = {replace(dev, prog, expected, o.mode)};
 	else
 		results = {attach(dev, prog, o.mode, o.link, what)};
-	report(dev, results, o);
+	report(dev, results, o.detach, o.link, o.common);
 	return 0;
 }
 
