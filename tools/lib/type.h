@@ -118,6 +118,9 @@ bool is_section(const struct btf *btf, __u32 id);
 // The number of a network interface, in 4 bytes.
 Type ifindex_type();
 
+// An array of so many elements; of 6 bytes, a MAC.
+Type array_of(Type each, __u32 count);
+
 // A struct of fields that follow each other.
 Type struct_of(std::vector<Type::Member> members);
 
