@@ -7,10 +7,10 @@
 netns() {
 	local name
 	printf -v name 'hookset-%s-%08x' "$HOOKSET_SUITE" "$SRANDOM"
+	printf -v "$1" %s "$name" # first, as a VAR that is none would leave what is made
 	ip netns add "$name"
 	NETNS+=("$name")
 	ip -n "$name" link set lo up
-	printf -v "$1" %s "$name"
 }
 
 # two_hosts A B: netns A and B joined by a veth pair: A has 10.9.0.1/24 and
