@@ -18,7 +18,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-// See that `good` is so; `what` says what is not.
+// Abort unless `good`. `what` says what is wrong.
 inline void check(bool good, const std::string &what)
 {
 	if (good)
@@ -49,6 +49,18 @@ inline std::string_view take_line(std::string_view &input)
 
 	input.remove_prefix(std::min(line.size() + 1, input.size()));
 	return line;
+}
+
+// Is it a compressed file, by its first bytes? Those are for the target unpack.
+inline bool is_compressed(std::string_view file)
+{
+	using namespace std::string_view_literals;
+
+	return file.starts_with("\x1f\x8b"sv) ||
+	       file.starts_with("\xfd"
+				"7zXZ"sv) ||
+	       file.starts_with("\x28\xb5\x2f\xfd"sv) ||
+	       file.substr(0, 4).ends_with("\x2a\x4d\x18"sv);
 }
 
 // A file in memory, for what reads files only.

@@ -44,11 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	uint8_t what = take_byte(input);
 	std::string_view comments = what & 8 ? "#;" : "#";
 
-	// What is compressed is for another target.
-	if (input.starts_with("\x1f\x8b") ||
-	    input.starts_with("\xfd"
-			      "7zXZ") ||
-	    input.starts_with("\x28\xb5\x2f\xfd") || input.substr(0, 4).ends_with("\x2a\x4d\x18"))
+	if (is_compressed(input))
 		return 0;
 	MemoryFile file(input);
 	Lines lines(file.path(), comments, longest[what & 7]);
