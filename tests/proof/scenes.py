@@ -26,7 +26,7 @@ class Scene:
     setup: str = ""
     maps: tuple = ()  # pins of maps whose entries belong to the state; "verdicts": of {d}/prog
     reads: bool = False  # changes nothing: what it prints is the result
-    again: bool = True  # the same command, after itself, succeeds
+    takes: bool = False  # what it reads is gone then
 
 
 PASS = "bpftool prog load {build}/xdp_pass.bpf.o {d}/pass\n"
@@ -42,20 +42,20 @@ FILLED = HASH + "printf '%s=1\\n' 1 2 3 >{t}/old; {build}/map-edit --key u32 --v
 TYPES = "map-edit --key u32 --value u32 {d}/m"
 
 SCENES = [
-    Scene("map-pin prog", "map-pin prog {d}/ping {d}/pins", PING, again=False),
-    Scene("map-pin prog, owner", "map-pin -m 640 -o 65534:65534 prog {d}/ping {d}/pins", PING, again=False),
+    Scene("map-pin prog", "map-pin prog {d}/ping {d}/pins", PING),
+    Scene("map-pin prog, owner", "map-pin -m 640 -o 65534:65534 prog {d}/ping {d}/pins", PING),
     Scene("map-pin -r prog", "map-pin -r prog {d}/ping {d}/pins",
           PING + "mkdir {d}/pins; for m in ping_hash ringbuf; do bpftool map create {d}/pins/$m type hash key 4 value 4 entries 7"
           " name old; done"),
-    Scene("map-pin dev", "map-pin dev v0 {d}/pins", PING + "ip link set dev v0 xdp pinned {d}/ping", again=False),
-    Scene("map-pin link", "map-pin link {d}/link {d}/pins", ECHO + "{build}/sk-lookup-attach {d}/echo {d}/link", again=False),
+    Scene("map-pin dev", "map-pin dev v0 {d}/pins", PING + "ip link set dev v0 xdp pinned {d}/ping"),
+    Scene("map-pin link", "map-pin link {d}/link {d}/pins", ECHO + "{build}/sk-lookup-attach {d}/echo {d}/link"),
     Scene("map-pin map", "map-pin -r map {id} {d}/pin", HASH + "bpftool map create {d}/pin type array key 4 value 4 entries 1 name old"),
     Scene("map-edit show", TYPES + " show", FILLED, reads=True),
     Scene("map-edit show -j", "map-edit -j {d}/maps/ping_hash show",
           PING.replace("ping\n", "ping pinmaps {d}/maps\n") + "{build}/map-edit {d}/maps/ping_hash add 192.0.2.1 192.0.2.2=5", reads=True),
     Scene("map-edit get", TYPES + " get 2", FILLED, reads=True),
     Scene("map-edit add", TYPES + " add 3=9 4-40=2", FILLED, ("m",)),
-    Scene("map-edit del", TYPES + " del 1 3", FILLED, ("m",), again=False),
+    Scene("map-edit del", TYPES + " del 1 3", FILLED, ("m",)),
     Scene("map-edit load", TYPES + " load {t}/f", FILLED + "printf '%s=7\\n' 3 4 5 >{t}/f", ("m",)),
     Scene("map-edit sync", TYPES + " sync {t}/f", FILLED + "printf '%s=7\\n' 3 4 5 >{t}/f", ("m",)),
     Scene("map-edit sync, LPM", "map-edit --key cidr4 --value u8 {d}/m sync {t}/f",
@@ -65,26 +65,26 @@ SCENES = [
     Scene("map-edit, variables", "map-edit {d}/maps/v_data add limit=5",
           "test -e {w}/v.o || clang -g -O2 -target bpf -idirafter /usr/include/$(uname -m)-linux-gnu -c {tests}/fixtures/variables.bpf.c -o {w}/v.o\n"
           "bpftool prog load {w}/v.o {d}/v; {build}/map-pin prog {d}/v {d}/maps", ("maps/v_data",)),
-    Scene("prog-load", "prog-load {build}/xdp_drop.bpf.o {d}/drop", "", again=False),
-    Scene("prog-load .text", "prog-load {build}/xdp_drop.o {d}/drop", "", again=False),
+    Scene("prog-load", "prog-load {build}/xdp_drop.bpf.o {d}/drop", ""),
+    Scene("prog-load .text", "prog-load {build}/xdp_drop.o {d}/drop", ""),
     Scene("prog-load -r --set", "prog-load -r --set drop_port=9090 {build}/xdp_drop.bpf.o {d}/prog", PASS.replace("{d}/pass", "{d}/prog")),
-    Scene("prog-load --maps, new", "prog-load --maps {d}/maps -m 640 {build}/detect_ping.bpf.o {d}/ping", "", again=False),
+    Scene("prog-load --maps, new", "prog-load --maps {d}/maps -m 640 {build}/detect_ping.bpf.o {d}/ping", ""),
     Scene("prog-load -r --maps", "prog-load -r --maps {d}/maps {build}/detect_ping.bpf.o {d}/prog",
           PASS.replace("{d}/pass", "{d}/prog") + "{build}/prog-load --maps {d}/maps {build}/detect_ping.bpf.o {d}/ping\n"
           "rm {d}/maps/ping_hash6\n{build}/map-edit {d}/maps/ping_hash add 192.0.2.1", ("maps/ping_hash",)),
-    Scene("xdp-attach", "xdp-attach v0 {d}/drop", DROP, again=False),
-    Scene("xdp-attach --expect", "xdp-attach --expect {d}/pass v0 {d}/drop", DROP + PASS + "ip link set dev v0 xdp pinned {d}/pass", again=False),
-    Scene("xdp-attach --link, new", "xdp-attach --link {d}/link v0 {d}/drop", DROP, again=False),
+    Scene("xdp-attach", "xdp-attach v0 {d}/drop", DROP),
+    Scene("xdp-attach --expect", "xdp-attach --expect {d}/pass v0 {d}/drop", DROP + PASS + "ip link set dev v0 xdp pinned {d}/pass"),
+    Scene("xdp-attach --link, new", "xdp-attach --link {d}/link v0 {d}/drop", DROP),
     Scene("xdp-attach --link", "xdp-attach --link {d}/link v0 {d}/drop", DROP + PASS + "{build}/xdp-attach --link {d}/link v0 {d}/pass"),
-    Scene("xdp-attach --detach", "xdp-attach --detach --expect {d}/pass v0", PASS + "ip link set dev v0 xdp pinned {d}/pass", again=False),
-    Scene("sk-lookup-attach", "sk-lookup-attach -v {d}/echo {d}/link", ECHO, again=False),
+    Scene("xdp-attach --detach", "xdp-attach --detach --expect {d}/pass v0", PASS + "ip link set dev v0 xdp pinned {d}/pass"),
+    Scene("sk-lookup-attach", "sk-lookup-attach -v {d}/echo {d}/link", ECHO),
     Scene("sk-lookup-attach -r", "sk-lookup-attach -r --expect {d}/old {d}/echo {d}/link",
-          ECHO + "bpftool prog load {build}/echo_dispatch.bpf.o {d}/old pinmaps {d}/oldmaps\n{build}/sk-lookup-attach {d}/old {d}/link", again=False),
+          ECHO + "bpftool prog load {build}/echo_dispatch.bpf.o {d}/old pinmaps {d}/oldmaps\n{build}/sk-lookup-attach {d}/old {d}/link"),
     Scene("sockmap-update", "sockmap-update {pid} 3 {d}/maps/echo_socket", ECHO, ("maps/echo_socket",)),
     Scene("sockmap-update --listen", "sockmap-update -v --listen udp:127.0.0.1:7777 {d}/maps/echo_socket",
           ECHO + "{build}/sockmap-update {pid} 3 {d}/maps/echo_socket", ("maps/echo_socket",)),
     Scene("sockmap-update --delete", "sockmap-update --delete {d}/maps/echo_socket",
-          ECHO + "{build}/sockmap-update {pid} 3 {d}/maps/echo_socket", ("maps/echo_socket",), again=False),
+          ECHO + "{build}/sockmap-update {pid} 3 {d}/maps/echo_socket", ("maps/echo_socket",)),
     Scene("blocklist-load load", "blocklist-load {d}/maps load {t}/new", BLOCK + "{build}/blocklist-load {d}/maps load {t}/old", ("verdicts",)),
     Scene("blocklist-load load, reserved", "blocklist-load {d}/maps load {t}/new",
           BLOCK + "{build}/blocklist-load {d}/maps reserve 16; {build}/blocklist-load {d}/maps load {t}/old", ("verdicts",)),
@@ -93,7 +93,7 @@ SCENES = [
     Scene("blocklist-load dump", "blocklist-load {d}/maps dump", BLOCK + "{build}/blocklist-load {d}/maps load {t}/old", reads=True),
     Scene("blocklist-load stats", "blocklist-load -j {d}/maps stats", BLOCK + "{build}/blocklist-load {d}/maps load {t}/old", reads=True),
     Scene("ringbuf-read", "ringbuf-read --count 1 {d}/maps/ringbuf",
-          PING.replace("ping\n", "ping pinmaps {d}/maps\n") + "bpftool prog run pinned {d}/ping data_in {w}/ping.bin >/dev/null", reads=True),
+          PING.replace("ping\n", "ping pinmaps {d}/maps\n") + "bpftool prog run pinned {d}/ping data_in {w}/ping.bin >/dev/null", reads=True, takes=True),
 ]  # fmt: skip
 
 # Ethernet, and what xdp_blocklist looks at: the source address.
@@ -241,6 +241,34 @@ LEFT = re.compile(r"(.*/)?(map-pin|prog-load|blocklist-load|xdp-attach|sk-lookup
 
 def without_left(state):
     return {**state, "pins": {path: pin for path, pin in state["pins"].items() if not LEFT.fullmatch(path)}}
+
+
+class Play:
+    """A scene on its stage, which is set up again where it may have changed."""
+
+    def __init__(self, stage, scene):
+        self.stage, self.scene, self.fresh = stage, scene, False
+
+    def prepare(self):
+        if not self.fresh:
+            self.stage.set_up(self.scene)
+            self.fresh = True
+
+    def references(self):
+        """What is there before, and after it, and what it prints."""
+        self.prepare()
+        self.before = self.stage.state(self.scene)
+        self.fresh = False
+        ran = run(self.stage.command(self.scene))
+        if ran.returncode:
+            raise RuntimeError(ran.stderr.decode())
+        self.output, self.after = text_of(self.stage, ran.stdout), self.stage.state(self.scene)
+
+    def look(self):
+        """What is there now."""
+        state = self.stage.state(self.scene)
+        self.fresh = state == self.before and not self.scene.takes
+        return state
 
 
 @contextlib.contextmanager
