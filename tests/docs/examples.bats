@@ -4,6 +4,7 @@
 # and prints what the page shows. examples.setup has what a page needs for it, and names the
 # commands that are not played, with the reason.
 
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 # plays: play the examples of the man page that the test is named after.

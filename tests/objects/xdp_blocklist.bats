@@ -86,6 +86,7 @@ pings_in_vain() {
 		ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128 ffff:ffff:ffff:ffff::/64 fffe::/15
 }
 
+# bats test_tags=kernel-free
 @test "xdp_blocklist: no difference to ipaddress in 240,000 addresses and 30 lists" {
 	local lists=$((15 / ${HOOKSET_PATIENCE:-1})) seed=$RANDOM reserved
 	requires root

@@ -151,6 +151,7 @@ with() {
 	"$PACKETS" verdicts "$BATS_TEST_DIRNAME/packets/tcp.table" "$FW/prog"
 }
 
+# bats test_tags=kernel-free
 @test "each combination of a rule's fields: a packet that fits is matched, or map-edit refuses the rule" {
 	requires root
 	firewall

@@ -213,6 +213,7 @@ in_40_mb() {
 		ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: dump prints what ipaddress makes of the list, and load reads it back" {
 	local seed
 	requires root
@@ -234,6 +235,7 @@ in_40_mb() {
 	done
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: a million addresses, in the memory that blocklist-load(8) says" {
 	requires root
 	load_blocklist
@@ -584,6 +586,7 @@ old_or_new() {
 	poll 20 no_stray_lists
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: with reserved lists: killed at each system call, the same" {
 	local PINS=(block_stats blocklist blocklist_a blocklist_b xdp_bloc_rodata)
 	requires root cmd:strace

@@ -3,6 +3,7 @@
 # The table that blocklist-load builds, without a kernel. Which addresses are listed, and how a list
 # is written shortest, Python's ipaddress says.
 
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 TABLE=$BATS_TEST_DIRNAME/blocklist_table.py

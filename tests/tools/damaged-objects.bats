@@ -3,6 +3,7 @@
 # Helpers that read an object file, or its BTF, and one that is damaged. DAMAGED=N in the
 # environment tries N of them, in place of 300.
 
+# bats file_tags=kernel-free
 load ../lib/helpers
 
 # takes OBJECTS COMMAND...: it takes damaged ones of these; FILE is the object.

@@ -5,6 +5,7 @@
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 # Lists as they arrive, by blocklist-load and map-edit alike.
 
+# bats file_tags=kernel-free
 load ../lib/helpers
 load ../lib/lists
 
@@ -153,7 +154,6 @@ html='<!DOCTYPE html>\n<html>\n<head><title>503</title></head>\n<body>\n<h1>Serv
 	[ -z "$(edit show)" ]
 }
 
-# bats test_tags=kernel-free
 @test "lists: of each file, the first 20 bad lines are printed, and how many more there are" {
 	local file=$BATS_TEST_TMPDIR/file
 	yes x | head -n 20 >"$file"
@@ -229,7 +229,6 @@ html='<!DOCTYPE html>\n<html>\n<head><title>503</title></head>\n<body>\n<h1>Serv
 	[[ $(map-edit "$maps/fw_ban" show) == 192.0.2.2=* ]]
 }
 
-# bats test_tags=kernel-free
 @test "lists: gzip, xz, zstd: whole with all their parts, or an error: cut, changed, other data behind" {
 	requires cmd:gzip cmd:xz cmd:zstd
 	run -0 "$LISTS" compressed "$BATS_TEST_TMPDIR"
@@ -251,7 +250,6 @@ html='<!DOCTYPE html>\n<html>\n<head><title>503</title></head>\n<body>\n<h1>Serv
 	done
 }
 
-# bats test_tags=kernel-free
 @test "lists: a library that unpacks is needed only for what it unpacks" {
 	local empty=$BATS_TEST_TMPDIR/lib library packer
 	requires cmd:xz cmd:zstd
@@ -283,7 +281,6 @@ html='<!DOCTYPE html>\n<html>\n<head><title>503</title></head>\n<body>\n<h1>Serv
 	[[ $output == *" entries: no difference" ]]
 }
 
-# bats test_tags=kernel-free
 @test "lists: lines of JSON are good where Python's json says so" {
 	local count=1000
 	[ "${HOOKSET_PATIENCE:-1}" -eq 1 ] || count=200
@@ -469,7 +466,6 @@ is_bad_in_map() {
 map-edit: load '$BATS_TEST_TMPDIR/file': 1 bad line, nothing is changed" edit load "$BATS_TEST_TMPDIR/file"
 }
 
-# bats test_tags=kernel-free
 @test "lists: --format: wrong usage" {
 	misuse "unknown format 'csv' (expected plain, json, p2p, dshield, ipset)" --format csv . check file
 	misuse "unknown format '' (expected plain, json, p2p, dshield, ipset)" --format= . check file

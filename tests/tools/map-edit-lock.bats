@@ -4,6 +4,7 @@
 # of the pin, and bpftool, which takes none. What the map holds, bpftool says.
 # shellcheck disable=SC2030,SC2031 # each test is a subshell
 
+# bats file_tags=kernel-free
 load ../lib/helpers
 # shellcheck disable=SC2034 # what misuse, refused, silent and says run
 TOOL="map-edit"
@@ -43,7 +44,6 @@ between_steps() {
 	[ "$(bpftool -j map dump pinned "$BPFFS/m" | jq length)" -eq 3500 ]
 }
 
-# bats test_tags=kernel-free
 @test "map-edit: wrong usage of --wait" {
 	local text="--wait goes with add, del, load and sync, without --dry-run"
 	misuse "$text" --wait 1 map show

@@ -220,6 +220,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 2 bad lines, nothing is changed" "$DATA
 	[ "${output:0:8}" = dc050000 ]
 }
 
+# bats test_tags=kernel-free
 @test "map-edit: variables: an input without end ends with a message, and a repeated one is one" {
 	local input
 	requires root

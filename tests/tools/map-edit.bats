@@ -1032,6 +1032,7 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" "$@" l
 	[[ $stderr != *[$'\x01'-$'\x08']* ]]
 }
 
+# bats test_tags=kernel-free
 @test "map-edit: an input without end ends with a message, in little memory" {
 	requires root no-sanitizers
 	new_map ports hash 2 1 100
@@ -1385,6 +1386,7 @@ kill_loop() {
 	/usr/bin/python3 "$BATS_TEST_TMPDIR/kill.py" "$times" "$BPFFS/m" "$BATS_TEST_TMPDIR" "$@"
 }
 
+# bats test_tags=kernel-free
 @test "map-edit load: kill -9 at random moments: all of the list, or nothing of it" {
 	local i
 	requires root
@@ -1466,6 +1468,7 @@ on_terminal() {
 	script -qec "$1" /dev/null </dev/null
 }
 
+# bats test_tags=kernel-free
 @test "map-edit: long work says on a terminal how far it is, and nowhere else" {
 	local list edit
 	requires root cmd:script

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # Whatever bytes an input has: on standard error they are printable ASCII, and JSON is UTF-8.
 
+# bats file_tags=kernel-free
 load ../lib/helpers
 ns='' # by netns()
 

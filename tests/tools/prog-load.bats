@@ -991,6 +991,7 @@ settled_over() {
 	[ "$AFTER" -ge 1 ]
 }
 
+# bats test_tags=kernel-free
 @test "kill -9 at random moments, of a reload over pins: each is the old or the new one" {
 	requires root
 	BEFORE=0 BETWEEN=0 AFTER=0
