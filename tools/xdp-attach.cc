@@ -337,7 +337,8 @@ static Result attach(const Interface &dev, const Fd &prog, const Mode *mode, con
 	if (err && !mode && driver_refused(err)) {
 		std::string reason = cause(err, by_link);
 		result.mode = &generic;
-		result.why_generic = reason.empty() ? strerror(err) : reason;
+		// The reason for EINVAL is a question, and it fits a failure.
+		result.why_generic = err == EINVAL || reason.empty() ? strerror(err) : reason;
 		err = try_attach(dev, prog, generic, by_link, link);
 	}
 	if (err == EBUSY || err == EEXIST)

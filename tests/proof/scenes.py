@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -204,10 +205,11 @@ class Stage:
 
 def show(kind):
     """Of all of the machine, and so what goes meanwhile ends bpftool: then once more."""
-    for _ in range(20):
+    for _ in range(100):
         ran = run(["bpftool", "-j", "-f", kind, "show"])
         if ran.returncode == 0:
             return json.loads(ran.stdout)
+        time.sleep(0.05)
     raise RuntimeError(f"bpftool {kind} show: {ran.stderr.decode()}")
 
 
