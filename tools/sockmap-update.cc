@@ -19,11 +19,13 @@
 
 #include "lib/cli.h"
 #include "lib/fd.h"
+#include "lib/lock.h"
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "lib/type.h"
 #include "lib/value.h"
 #include "sockmap-update/find.h"
+#include "sockmap-update/service.h"
 #include "sockmap-update/socket.h"
 
 struct Options {
@@ -38,6 +40,10 @@ struct Options {
 
 	std::string listen_fd; // NAME or INDEX of --listen-fds; empty: the only one
 	__u64 flags = BPF_ANY; // BPF_NOEXIST or BPF_EXIST
+	bool force = false;
+	std::optional<__u64> replace_if; // the cookie of the socket that is in the slot
+	unsigned wait = default_wait;	 // seconds
+	std::string service;		 // number or name; empty: `key` is given
 	std::string map;
 	std::string key = "0";
 };
@@ -50,7 +56,8 @@ static void usage()
 	      "       sockmap-update [OPTIONS] --listen-fds[=NAME|INDEX] MAP [KEY]\n"
 	      "       sockmap-update --delete MAP [KEY]\n"
 	      "Put a socket into the sockmap, sockhash or reuseport_sockarray pinned at MAP,\n"
-	      "under KEY (default: 0), or take the socket under KEY out.\n"
+	      "under KEY (default: 0), or take the socket under KEY out. A socket that no\n"
+	      "sk_lookup program can use is refused.\n"
 	      "\n"
 	      "      --listen=PROTO:ADDR:PORT  the socket with this local address, as ss prints\n"
 	      "                          it behind tcp: or udp:, for example tcp:*:80\n"
@@ -59,8 +66,15 @@ static void usage()
 	      "      --listen-fds[=NAME|INDEX]  a socket passed by systemd (LISTEN_FDS): the\n"
 	      "                          only one, or the one with this name or number from 0\n"
 	      "      --delete            take the socket out of the map\n"
+	      "      --force             put it there, even if no sk_lookup program can use it\n"
 	      "      --noexist           only if the slot is empty\n"
 	      "      --exist             only if the slot is used\n"
+	      "      --replace-if=COOKIE  only if the socket with this cookie is in the slot\n"
+	      "      --service=SERVICE   in place of KEY: the slot of this sk_dispatch service\n"
+	      "                          for the protocol and family of the socket, or all of\n"
+	      "                          them with --delete\n"
+	      "      --wait=SECONDS      wait so long while others have the directory of MAP\n"
+	      "                          locked (default: 30)\n"
 	      "  -n, --netns=NETNS       look for the socket in this network namespace: NAME,\n"
 	      "                          PID or PATH (default: the caller's)\n"
 	      "  -v, --verbose           print the result, and libbpf's log\n"
@@ -85,21 +99,31 @@ static void parse_positional(int argc, char **argv, Options &o)
 		o.fd = static_cast<int>(parse_number(args[1], "FD", 0, INT_MAX));
 		at = 2;
 	}
-	if (o.remove && o.flags != BPF_ANY)
-		throw UsageError("--noexist and --exist cannot be used with --delete");
+	if (o.remove && (o.flags != BPF_ANY || o.force))
+		throw UsageError("--noexist, --exist, --replace-if and --force cannot be used with "
+				 "--delete");
 	if (args.size() <= at)
 		throw UsageError("MAP is missing");
 	if (args.size() > at + 2)
 		throw UsageError("too many arguments: " + quote(args[at + 2]));
 	o.map = args[at];
-	if (args.size() == at + 2)
-		o.key = args[at + 1];
+	if (args.size() < at + 2)
+		return;
+	if (!o.service.empty())
+		throw UsageError("KEY and --service cannot be used together");
+	o.key = args[at + 1];
+}
+
+static __u64 parse_cookie(const std::string &text)
+{
+	return parse_number(text.starts_with("sk:") ? text.substr(3) : text, "COOKIE", 1,
+			    UINT64_MAX, 16);
 }
 
 static void set_flags(Options &o, __u64 flags)
 {
 	if (o.flags != BPF_ANY && o.flags != flags)
-		throw UsageError("--noexist and --exist cannot be used together");
+		throw UsageError("--noexist cannot be used with --exist and --replace-if");
 	o.flags = flags;
 }
 
@@ -114,6 +138,10 @@ static bool parse(int argc, char **argv, Options &o)
 		{"delete", no_argument, nullptr, 'd'},
 		{"noexist", no_argument, nullptr, 'N'},
 		{"exist", no_argument, nullptr, 'E'},
+		{"force", no_argument, nullptr, 'f'},
+		{"replace-if", required_argument, nullptr, 'R'},
+		{"service", required_argument, nullptr, 's'},
+		{"wait", required_argument, nullptr, 'w'},
 
 		{"netns", required_argument, nullptr, 'n'},
 		{"verbose", no_argument, nullptr, 'v'},
@@ -131,8 +159,7 @@ static bool parse(int argc, char **argv, Options &o)
 			o.listen = parse_local_address(value);
 			break;
 		case 'c':
-			o.cookie = parse_number(value.starts_with("sk:") ? value.substr(3) : value,
-						"COOKIE", 1, UINT64_MAX, 16);
+			o.cookie = parse_cookie(value);
 			break;
 		case 'L':
 			o.listen_fds = true;
@@ -146,6 +173,19 @@ static bool parse(int argc, char **argv, Options &o)
 			break;
 		case 'E':
 			set_flags(o, BPF_EXIST);
+			break;
+		case 'f':
+			o.force = true;
+			break;
+		case 'R':
+			o.replace_if = parse_cookie(value);
+			set_flags(o, BPF_EXIST); // it may be closed meanwhile
+			break;
+		case 's':
+			o.service = require_nonempty(value, "--service");
+			break;
+		case 'w':
+			o.wait = parse_wait(optarg);
 			break;
 		default:
 			if (!take_common_option(c, o.common, usage))
@@ -211,10 +251,12 @@ static std::vector<std::string> why_not_selected(const Fd &sock, const std::stri
 	int domain = socket_option(sock, SO_DOMAIN);
 	std::vector<std::string> reasons;
 
-	if (domain >= 0 && domain != AF_INET && domain != AF_INET6)
+	// Others no sockmap takes, as the kernel's refusal will say.
+	if ((domain == AF_UNIX || domain == AF_VSOCK) &&
+	    (is_connected(sock) || socket_option(sock, SO_TYPE) == SOCK_DGRAM))
 		reasons.push_back("the socket is " + describe(sock) +
 				  ": sk_lookup cannot select it");
-	else if (is_connected(sock))
+	else if (is_inet(sock) && is_connected(sock))
 		reasons.emplace_back("the socket is connected: sk_lookup cannot select it");
 	std::optional<__u64> here = ours ? netns_of(ours) : std::nullopt;
 	std::optional<__u64> there = netns_of(sock);
@@ -322,6 +364,66 @@ static void report(const std::string &result, const CommonOptions &common)
 	flush_stdout("but it is done: " + result);
 }
 
+// Refuse a socket that no sk_lookup program can use; with `force`, say so when it is done.
+static void check_usable(const Fd &sock, const std::string &netns, bool force,
+			 const std::string &what)
+{
+	for (const std::string &reason : why_not_selected(sock, netns)) {
+		if (!force)
+			fail(what, reason + " (--force puts it there)");
+		warn(reason);
+	}
+}
+
+// Fail where another socket than the one with this cookie is in the slot. Until the slot is
+// written, the lock of the directory keeps other helpers away.
+static void check_holds(const Fd &map, const struct bpf_map_info &info,
+			const std::vector<unsigned char> &key, __u64 cookie,
+			const std::string &what)
+{
+	__u64 holds = 0;
+
+	// Of a map with such values the kernel gives the cookie.
+	if (info.value_size != sizeof(holds))
+		fail(what, "the values of the map have 4 bytes, and the kernel tells no cookie");
+	if (bpf_map_lookup_elem(map.get(), key.data(), &holds)) {
+		if (errno == ENOENT)
+			fail(what, "the slot is empty");
+		fail(errno, what);
+	}
+	if (holds != cookie)
+		fail(what, "the slot has the socket with cookie " + cookie_text(holds) + ", not " +
+				   cookie_text(cookie));
+}
+
+static int remove_sockets(const Options &o, const Fd &map, const struct bpf_map_info &info)
+{
+	std::string from = "delete from map " + quote(o.map) + " at key ";
+	std::string result;
+
+	if (o.service.empty()) {
+		std::vector<unsigned char> key = parse_key(o.key, info);
+
+		remove(map, key, from + quote(o.key));
+		result = "key " + printable(o.key) + ": empty";
+	} else {
+		__u32 first = slots_per_service * service_number(o.service, o.map);
+		bool removed = false;
+
+		for (__u32 slot = first; slot < first + slots_per_service; slot++) {
+			if (bpf_map_delete_elem(map.get(), &slot) == 0)
+				removed = true;
+			else if (errno != EINVAL && errno != ENOENT) // the slot is not empty
+				fail(errno, from + std::to_string(slot));
+		}
+		if (!removed)
+			fail("delete the sockets of service " + quote(o.service), "it has none");
+		result = "service " + printable(o.service) + ": empty";
+	}
+	report(result, o.common);
+	return 0;
+}
+
 static int sockmap_update(int argc, char **argv)
 {
 	Options o;
@@ -329,28 +431,32 @@ static int sockmap_update(int argc, char **argv)
 	if (!parse(argc, argv, o))
 		return 0;
 
+	auto locks = lock_directories({directory_of(o.map)}, o.wait);
 	Fd map = open_pinned(ObjectKind::Map, o.map);
 	struct bpf_map_info info = check_map(map, o.map);
-	std::vector<unsigned char> key = parse_key(o.key, info);
-	std::string slot = "map " + quote(o.map) + " at key " + quote(o.key);
-	std::string result = "key " + printable(o.key);
-
+	if (!o.service.empty())
+		check_has_services(info, o.map);
 	if (o.common.verbose)
 		check_stdout();
-	if (o.remove) {
-		remove(map, key, "delete from " + slot);
-		report(result + ": empty", o.common);
-		return 0;
-	}
+	if (o.remove)
+		return remove_sockets(o, map, info);
+
+	std::vector<unsigned char> key = parse_key(o.key, info);
+	__u32 service = o.service.empty() ? 0 : service_number(o.service, o.map);
 	enter_netns(o.common.netns);
 	Fd sock = find_socket(o);
-	std::vector<std::string> warnings;
+	if (service) {
+		o.key = std::to_string(slot_of_service(service, sock));
+		key = parse_key(o.key, info);
+	}
+	std::string what = "update map " + quote(o.map) + " at key " + quote(o.key);
+	std::string result =
+		"key " + printable(o.key) + ": socket with cookie " + cookie_text(cookie_of(sock));
 	if (info.type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
-		warnings = why_not_selected(sock, o.common.netns);
-	result += ": socket with cookie " + cookie_text(cookie_of(sock));
-	update(map, info, key, sock, o.flags, "update " + slot);
-	for (const std::string &text : warnings)
-		warn(text);
+		check_usable(sock, o.common.netns, o.force, what);
+	if (o.replace_if)
+		check_holds(map, info, key, *o.replace_if, what);
+	update(map, info, key, sock, o.flags, what);
 	report(result, o.common);
 	return 0;
 }

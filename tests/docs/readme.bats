@@ -306,7 +306,7 @@ xdp_mode() {
 	netns ns
 	serve "$ns" name tcp:127.0.0.1:7777
 	bpftool map create "$BPFFS/map" type sockmap key 4 value 8 entries 1 name hookset_map
-	sockmap-update "$PID" 3 "$BPFFS/map"
+	sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/map"
 	sockets_are "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7777')"
 	sockmap-update --delete "$BPFFS/map"
 	sockets_are "$BPFFS/map" -

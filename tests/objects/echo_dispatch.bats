@@ -261,7 +261,7 @@ server() {
 	serve "$ns" real tcp:127.0.0.1:7
 	serve "$ns" client tcp:127.0.0.1:7777 tcp:127.0.0.1:7778,to=127.0.0.1:7777
 	# Connected. The kernel hands out listening and unconnected sockets only.
-	in_ns "$ns" sockmap-update "$PID" 4 "$BPFFS/echo_socket" 2>/dev/null
+	in_ns "$ns" sockmap-update --force "$PID" 4 "$BPFFS/echo_socket" 2>/dev/null
 	answers "real hello|7" "$ns" tcp 127.0.0.1 7
 }
 
@@ -305,7 +305,7 @@ server() {
 	port open 7
 	serve "$far" far tcp:127.0.0.1:7777
 	fails 0 "sockmap-update: warning: the socket is in another network namespace than this one: packets that sk_lookup assigns to it here get no answer" \
-		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/echo_socket"
+		in_ns "$ns" sockmap-update --force "$PID" 3 "$BPFFS/echo_socket"
 	# The kernel does give it the packets, and its answers go to its own network.
 	DEADLINE=0.5 answers timeout "$ns" tcp 127.0.0.1 7
 }

@@ -274,11 +274,11 @@ mine() {
 		sockmap-update --listen tcp:127.0.0.1:7777 "$BPFFS/map"
 	least sockmap-update "a socket of your own process, or of systemd; --delete" \
 		sockmap-update --delete "$BPFFS/map"
-	NS=
 	start_in "$ns" "${PLAIN[@]}" "$HOOKSET_ROOT/tests/fixtures/sockets" serve plain tcp:127.0.0.1:7778
 	poll 5 grep -qx ready "$OUT"
 	least sockmap-update "a socket of your own process, or of systemd; --delete" \
 		sockmap-update "$PID" 3 "$BPFFS/map"
+	NS=
 	least sockmap-update --netns sockmap-update -n "$ns" --listen tcp:127.0.0.1:7778 "$BPFFS/map"
 	all_tested sockmap-update
 }

@@ -323,10 +323,10 @@ map-edit: load '$BATS_TEST_TMPDIR/file': 4 bad lines, nothing is changed" ]
 	new_map sockhash sockhash 2 8 4
 	one=$(cookie "$ns" -t "sport = :7777")
 	two=$(cookie "$ns" -t "sport = :7778")
-	sockmap-update "$PID" 3 "$BPFFS/sockmap" 1
-	sockmap-update "$PID" 4 "$BPFFS/sockmap" 3
-	sockmap-update "$PID" 3 "$BPFFS/sockhash" 777
-	sockmap-update "$PID" 4 "$BPFFS/sockhash" 7
+	sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/sockmap" 1
+	sockmap-update --netns "$ns" "$PID" 4 "$BPFFS/sockmap" 3
+	sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/sockhash" 777
+	sockmap-update --netns "$ns" "$PID" 4 "$BPFFS/sockhash" 7
 	says "1=$one"$'\n'"3=$two" "$BPFFS/sockmap" show
 	says "[{\"key\":1,\"value\":\"$one\"},{\"key\":3,\"value\":\"$two\"}]" "$BPFFS/sockmap" show -j
 	says "7=$two"$'\n'"777=$one" --key u16 "$BPFFS/sockhash" show

@@ -48,8 +48,12 @@ updates() {
 		--cookie 1 --delete "$map"
 	misuse "--listen, --cookie, --listen-fds and --delete cannot be used together" \
 		--listen tcp:127.0.0.1:1 --listen-fds "$map"
-	misuse "--noexist and --exist cannot be used together" --noexist --exist 1 3 "$map"
-	misuse "--noexist and --exist cannot be used with --delete" --exist --delete "$map"
+	misuse "--noexist cannot be used with --exist and --replace-if" --noexist --exist 1 3 "$map"
+	misuse "--noexist cannot be used with --exist and --replace-if" --noexist --replace-if 1 1 3 "$map"
+	misuse "--noexist, --exist, --replace-if and --force cannot be used with --delete" --exist --delete "$map"
+	misuse "--noexist, --exist, --replace-if and --force cannot be used with --delete" --delete --replace-if 1 "$map"
+	misuse "KEY and --service cannot be used together" --service 1 1 3 "$map" 5
+	misuse "--service is empty" --service "" 1 3 "$map"
 	misuse "--netns is empty" --netns "" 1 3 "$map"
 	misuse "unrecognized option '--bogus'" --bogus 1 3 "$map"
 	misuse "invalid option -- 'd'" -d "$map"
@@ -607,34 +611,65 @@ host_order() {
 		in_ns "$ns" sockmap-update "$PID" 3 "$BPFFS/sockmap"
 }
 
-@test "warns of what sk_lookup cannot select, and goes on" {
+@test "what sk_lookup cannot select is refused, and what is in the slot stays; --force puts it there" {
 	many_sockets
 	create_map map sockmap 4 8 5
-	create_map array reuseport_sockarray 4 8 1
 	local connected="the socket is connected: sk_lookup cannot select it"
 	local lives="the socket is in another network namespace than"
-
-	updates "$connected" in_ns "$ns" sockmap-update "$PID" 8 "$BPFFS/map" 0
-	updates "$connected" in_ns "$ns" sockmap-update "$PID" 9 "$BPFFS/map" 1
-	netns other
-	updates "$lives this one: packets that sk_lookup assigns to it here get no answer" \
-		in_ns "$other" sockmap-update "$PID" 3 "$BPFFS/map" 2
-	updates "$lives '$other': packets that sk_lookup assigns to it here get no answer" \
-		sockmap-update --netns "$other" "$PID" 3 "$BPFFS/map" 3
-	updates "" sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/map" 4
-	local tcp
+	local answer="packets that sk_lookup assigns to it here get no answer"
+	local tcp slot
 	tcp=$(cookie "$ns" -tl 'sport = :7777')
+	for slot in 0 1 2 3 4; do
+		updates "" sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/map" "$slot"
+	done
+
+	# keeps TEXT COMMAND... SLOT
+	keeps() {
+		fails 1 "sockmap-update: update map '$BPFFS/map' at key '${*: -1}': $1 (--force puts it there)" "${@:2}"
+		sockets_are "$BPFFS/map" "$tcp" "$tcp" "$tcp" "$tcp" "$tcp"
+	}
+	netns other
+	keeps "$connected" in_ns "$ns" sockmap-update "$PID" 8 "$BPFFS/map" 0
+	keeps "$connected" in_ns "$ns" sockmap-update "$PID" 9 "$BPFFS/map" 1
+	keeps "$lives this one: $answer" in_ns "$other" sockmap-update "$PID" 3 "$BPFFS/map" 2
+	keeps "$lives '$other': $answer" sockmap-update --netns "$other" "$PID" 3 "$BPFFS/map" 3
+
+	updates "$connected" in_ns "$ns" sockmap-update --force "$PID" 8 "$BPFFS/map" 0
+	updates "$connected" in_ns "$ns" sockmap-update --force "$PID" 9 "$BPFFS/map" 1
+	updates "$lives this one: $answer" in_ns "$other" sockmap-update --force "$PID" 3 "$BPFFS/map" 2
+	updates "$lives '$other': $answer" sockmap-update --force --netns "$other" "$PID" 3 "$BPFFS/map" 3
 	sockets_are "$BPFFS/map" "$(cookie "$ns" -t 'sport = :7779')" "$(cookie "$ns" -u 'sport = :7780')" \
 		"$tcp" "$tcp" "$tcp"
 }
 
-@test "warns of a unix socket, which sk_lookup cannot select, and goes on" {
+@test "a unix socket, which sk_lookup cannot select, is refused; --force puts it there" {
 	requires unix-in-sockmap
 	many_sockets
 	create_map map sockmap 4 8 1
-	updates "the socket is unix datagram, not connected: sk_lookup cannot select it" \
+	local why="the socket is unix datagram, not connected: sk_lookup cannot select it"
+	fails 1 "sockmap-update: update map '$BPFFS/map' at key '0': $why (--force puts it there)" \
 		in_ns "$ns" sockmap-update "$PID" 10 "$BPFFS/map"
+	updates "$why" in_ns "$ns" sockmap-update --force "$PID" 10 "$BPFFS/map"
 	bpftool map lookup pinned "$BPFFS/map" key 0 0 0 0 | grep -q value
+}
+
+@test "--replace-if replaces the socket that is expected, and no other" {
+	many_sockets
+	create_map map sockmap 4 8 2
+	local first second what="update map '$BPFFS/map' at key '0'"
+	first=$(cookie "$ns" -tl 'sport = :7777')
+	second=$(cookie "$ns" -u 'sport = :7777')
+
+	refused "$what: the slot is empty" --netns "$ns" --replace-if "$first" "$PID" 3 "$BPFFS/map"
+	silent --netns "$ns" "$PID" 3 "$BPFFS/map"
+	refused "$what: the slot has the socket with cookie $first, not $second" \
+		--netns "$ns" --replace-if "$second" "$PID" 4 "$BPFFS/map"
+	sockets_are "$BPFFS/map" "$first" -
+	silent --netns "$ns" --replace-if "sk:$first" --cookie "$second" "$BPFFS/map"
+	sockets_are "$BPFFS/map" "$second" -
+	create_map small sockmap 4 4 1
+	refused "update map '$BPFFS/small' at key '0': the values of the map have 4 bytes, and the kernel tells no cookie" \
+		--netns "$ns" --replace-if "$first" "$PID" 3 "$BPFFS/small"
 }
 
 @test "a frozen map" {
