@@ -23,6 +23,7 @@ plays() {
 @test "prog-load.8" { plays; }
 @test "ringbuf-read.8" { plays; }
 @test "sk-lookup-attach.8" { plays; }
+@test "sk_dispatch.7" { plays; }
 @test "sockmap-update.8" { plays; }
 @test "xdp-attach.8" { plays; }
 @test "xdp_blocklist.7" { plays; }

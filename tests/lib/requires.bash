@@ -23,6 +23,7 @@ requires() {
 		protocol:*) socket_of "${need#protocol:}" || skip "this kernel has no ${need#protocol:} sockets" ;;
 		tls) "$HOOKSET_ROOT/tests/lib/probe.py" tls 2>/dev/null || skip "this kernel has no TLS of its own" ;;
 		libxdp) compgen -G "$LIBXDP_DISPATCHER" >/dev/null || skip "needs libxdp's $LIBXDP_DISPATCHER" ;;
+		run-sk-lookup) run_sk_lookup || skip "this kernel runs no sk_lookup program for a test" ;;
 		xdp-frags) xdp_frags || skip "this kernel has no XDP programs for frames of several buffers" ;;
 		ip-text) ip_takes_text || skip "this ip takes no .text program (libbpf 1.5)" ;;
 		*)
@@ -53,6 +54,18 @@ bloom_filter() {
 	bpftool map create "$BPFFS/probe" type bloom_filter key 0 value 4 entries 1 name hookset_probe \
 		2>/dev/null || return 1
 	rm "$BPFFS/probe"
+}
+
+# run_sk_lookup: by BPF_PROG_TEST_RUN, since Linux 5.13.
+run_sk_lookup() {
+	local rc=0
+	bpftool prog load "$HOOKSET_BUILD/echo_dispatch.bpf.o" "$BPFFS/probe" || return 1
+	head -c 72 /dev/zero >"$BATS_TEST_TMPDIR/probe"
+	printf '\2' | dd of="$BATS_TEST_TMPDIR/probe" bs=1 seek=8 conv=notrunc status=none # AF_INET
+	printf '\6' | dd of="$BATS_TEST_TMPDIR/probe" bs=1 seek=12 conv=notrunc status=none # TCP
+	bpftool prog run pinned "$BPFFS/probe" ctx_in "$BATS_TEST_TMPDIR/probe" >/dev/null || rc=1
+	rm "$BPFFS/probe"
+	return $rc
 }
 
 # xdp_frags: since Linux 5.18.

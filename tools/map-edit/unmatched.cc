@@ -134,6 +134,8 @@ static const char *why_ping6(const unsigned char *key, const unsigned char *)
 
 WhyUnmatched find_unmatched_check(const OpenMap &map)
 {
+	if (WhyUnmatched check = find_unmatched_binding_check(map))
+		return check;
 	static const struct {
 		const char *name;
 		__u32 key_size;

@@ -10,3 +10,6 @@ using WhyUnmatched = const char *(*)(const unsigned char *key, const unsigned ch
 
 // The check for this map, by its name and sizes; nullptr if there is none.
 WhyUnmatched find_unmatched_check(const OpenMap &map);
+
+// The same for the maps of sk_dispatch, whose header has names that those of others have, too.
+WhyUnmatched find_unmatched_binding_check(const OpenMap &map);

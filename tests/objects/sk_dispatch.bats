@@ -1,0 +1,294 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# sk_dispatch on real sockets: which service answers, and what a client hears where none does.
+# Answers are those of tests/fixtures/sockets: "NAME hello|PORT", or "refused".
+
+load ../lib/helpers
+ns='' near='' # by netns()
+
+# dispatch NETNS [PROG_LOAD_OPTION...]: sk_dispatch is attached there. Its maps are in $MAPS.
+dispatch() {
+	MAPS=$BPFFS/maps
+	prog-load --maps "$MAPS" "${@:2}" "$HOOKSET_BUILD/sk_dispatch.bpf.o" "$BPFFS/prog"
+	sk-lookup-attach --netns "$1" "$BPFFS/prog" "$BPFFS/link"
+}
+
+# binding VERB BINDING...: in the map for its address family.
+binding() {
+	local verb=$1 one family
+	shift
+	for one in "$@"; do
+		family=4
+		[[ $one != *addr=*:* ]] || family=6
+		map-edit "$MAPS/dispatch$family" "$verb" "$one"
+	done
+}
+
+# service N NAME SPEC...: a server has these sockets, and they are those of service N.
+service() {
+	local number=$1 spec fd=3
+	shift
+	serve "$ns" "$@"
+	for spec in "${@:2}"; do
+		sockmap-update --netns "$ns" --service "$number" "$PID" "$fd" "$MAPS/dispatch_socket"
+		((++fd))
+	done
+}
+
+# stats_are N COUNTER=N...
+stats_are() {
+	run -0 map-edit "$MAPS/dispatch_stats" get "$1"
+	[ "$output" = "{${*:2}}" ]
+}
+
+# A host, ns, that has all addresses of a few networks, and a client of it. A client of the same host
+# would get its answers by an unconnected UDP socket, and those are looked up, too.
+many_addresses() {
+	two_hosts near ns
+	ip -n "$ns" route add local 192.0.2.0/24 dev lo
+	ip -n "$ns" route add local 198.51.100.0/24 dev lo
+	ip -n "$ns" -6 route add local 2001:db8::/32 dev lo
+	ip -n "$near" route add 192.0.2.0/24 via 10.9.0.2
+	ip -n "$near" route add 198.51.100.0/24 via 10.9.0.2
+	ip -n "$near" -6 route add 2001:db8::/32 via fd09::2
+}
+
+@test "the longest prefix wins, then the port, then the protocol" {
+	many_addresses
+	dispatch "$ns"
+	# The first six are those of the suite of tubular, which this program's rule is from.
+	service 1 spectrum tcp:127.0.0.1:8001 udp:0.0.0.0:8001
+	service 2 nginx tcp:127.0.0.1:8002 udp:0.0.0.0:8002
+	service 3 new tcp:127.0.0.1:8003
+	service 4 dns tcp:127.0.0.1:8004 udp:0.0.0.0:8004
+	binding add '{proto=tcp addr=192.0.2.0/24}={service=1}' \
+		'{proto=tcp port=443 addr=192.0.2.0/24}={service=2}' \
+		'{proto=tcp addr=192.0.2.4}={service=1}' \
+		'{proto=tcp port=80 addr=192.0.2.4}={service=2}' \
+		'{proto=tcp port=443 addr=198.51.100.0/24}={service=2}' \
+		'{proto=tcp port=443 addr=198.51.100.0/25}={service=3}' \
+		'{port=53}={service=4}' \
+		'{proto=udp addr=198.51.100.0/24}={service=1}' \
+		'{port=53 addr=198.51.100.0/24}={service=4}' \
+		'{proto=udp port=53 addr=198.51.100.0/24}={service=2}'
+
+	answers "spectrum hello|80" "$near" tcp 192.0.2.1 80
+	answers "spectrum hello|81" "$near" tcp 192.0.2.1 81
+	answers "nginx hello|443" "$near" tcp 192.0.2.1 443
+	answers "spectrum hello|443" "$near" tcp 192.0.2.4 443
+	answers "nginx hello|80" "$near" tcp 192.0.2.4 80
+	answers "new hello|443" "$near" tcp 198.51.100.1 443
+	answers "nginx hello|443" "$near" tcp 198.51.100.128 443
+	# A longer prefix wins over the port, whatever the protocol.
+	answers "spectrum hello|53" "$near" tcp 192.0.2.1 53
+	answers "dns hello|8004" "$near" udp 192.0.2.1 53
+	answers "dns hello|53" "$ns" tcp 127.0.0.1 53
+	# Of the same prefix: the port before the protocol, and both before the port.
+	answers "spectrum hello|8001" "$near" udp 198.51.100.1 443
+	answers "dns hello|53" "$near" tcp 198.51.100.1 53
+	answers "nginx hello|8002" "$near" udp 198.51.100.1 53
+	binding del '{proto=udp port=53 addr=198.51.100.0/24}'
+	answers "dns hello|8004" "$near" udp 198.51.100.1 53
+	answers refused "$near" tcp 198.51.100.1 80
+	answers refused "$near" udp 192.0.2.1 80
+}
+
+@test "random bindings and lookups: the service is the model's" {
+	requires run-sk-lookup
+	prog-load --maps "$BPFFS/maps" "$HOOKSET_BUILD/sk_dispatch.bpf.o" "$BPFFS/prog"
+	run -0 "$BATS_TEST_DIRNAME/dispatch.py" "$BPFFS/maps" "$BPFFS/prog" 8 500
+	echo "$output"
+	[[ ${lines[-1]} == "4000 lookups, "*": no difference" ]]
+}
+
+@test "a binding alone refuses, whoever listens; without it, the listener is back" {
+	local proto addr spec
+	many_addresses
+	dispatch "$ns"
+	serve "$ns" real tcp:127.0.0.1:8080 udp:127.0.0.1:8080 "tcp:[::1]:8080" "udp:[::1]:8080"
+	for proto in tcp udp; do
+		for addr in 127.0.0.1/8 ::1; do
+			spec="{proto=$proto port=8080 addr=${addr/.1/.0}}"
+			[ "$addr" = ::1 ] || spec="{proto=$proto port=8080 addr=127.0.0.0/8}"
+			answers "real hello|8080" "$ns" "$proto" "${addr%/8}" 8080
+			binding add "$spec={service=5}"
+			answers refused "$ns" "$proto" "${addr%/8}" 8080
+			binding del "$spec"
+			answers "real hello|8080" "$ns" "$proto" "${addr%/8}" 8080
+		done
+	done
+	stats_are 5 dispatched=0 no_socket=4 refused=0
+}
+
+@test "a service has sockets of TCP and UDP, IPv4 and IPv6, at once" {
+	many_addresses
+	dispatch "$ns"
+	binding add '{addr=192.0.2.0/24}={service=4095}' '{addr=2001:db8::/32}={service=4095}'
+	service 4095 all tcp:127.0.0.1:7777 "tcp:[::1]:7777" udp:0.0.0.0:7777 "udp:[::]:7777,v6only"
+
+	answers "all hello|1" "$near" tcp 192.0.2.200 1
+	answers "all hello|65535" "$near" tcp 2001:db8::7 65535
+	answers "all hello|7777" "$near" udp 192.0.2.200 53
+	answers "all hello|7777" "$near" udp 2001:db8:ffff::7 53
+	stats_are 4095 dispatched=4 no_socket=0 refused=0
+	# Its sockets are in the last slots, each of its own.
+	[ "$(bpftool -j map dump pinned "$MAPS/dispatch_socket" | jq '[.[-4:][].value | arrays] | unique | length')" = 4 ]
+	sockmap-update --delete --service 4095 "$MAPS/dispatch_socket"
+	answers refused "$near" tcp 192.0.2.200 1
+	answers refused "$near" udp 2001:db8:ffff::7 53
+	fails 1 "sockmap-update: delete the sockets of service '4095': it has none" \
+		sockmap-update --delete --service 4095 "$MAPS/dispatch_socket"
+}
+
+@test "a dual-stack socket serves both families, one that is IPv6 only does not" {
+	many_addresses
+	dispatch "$ns"
+	binding add '{port=443}={service=1}' '{port=443 addr=::/0}={service=1}'
+	service 1 both "tcp:[::]:7777" "udp:[::]:7777"
+	answers "both hello|443" "$near" tcp 192.0.2.1 443
+	answers "both hello|443" "$near" tcp 2001:db8::1 443
+	answers "both hello|7777" "$near" udp 192.0.2.1 443
+	# One of its own comes first.
+	service 1 four tcp:127.0.0.1:7778
+	answers "four hello|443" "$near" tcp 192.0.2.1 443
+	answers "both hello|443" "$near" tcp 2001:db8::1 443
+
+	sockmap-update --delete --service 1 "$MAPS/dispatch_socket"
+	service 1 six "tcp:[::]:7779,v6only"
+	answers "six hello|443" "$near" tcp 2001:db8::1 443
+	answers refused "$near" tcp 192.0.2.1 443
+	stats_are 1 dispatched=6 no_socket=0 refused=1
+}
+
+@test "dispatch_fall_through: without a socket, the listener gets it" {
+	many_addresses
+	dispatch "$ns" --set dispatch_fall_through=true
+	serve "$ns" real tcp:0.0.0.0:443
+	binding add '{port=443}={service=1}' '{proto=tcp port=80}={service=1}'
+	answers "real hello|443" "$near" tcp 192.0.2.1 443
+	answers refused "$near" tcp 192.0.2.1 80
+	service 1 four tcp:127.0.0.1:7777
+	answers "four hello|443" "$near" tcp 192.0.2.1 443
+	stop "$PID"
+	answers "real hello|443" "$near" tcp 192.0.2.1 443
+	service 1 six "tcp:[::]:7779,v6only"
+	answers "real hello|443" "$near" tcp 192.0.2.1 443
+	stats_are 1 dispatched=1 no_socket=3 refused=1
+}
+
+# answerers N ADDR: which servers answer N connections.
+answerers() {
+	local i
+	for ((i = 0; i < $1; i++)); do
+		in_ns "$near" "$HOOKSET_ROOT/tests/fixtures/sockets" ask tcp "$2" 443
+	done | sort -u
+}
+
+@test "a SO_REUSEPORT group shares the connections, or by dispatch_no_reuseport one has all" {
+	many_addresses
+	dispatch "$ns"
+	binding add '{port=443}={service=1}'
+	serve "$ns" one tcp:127.0.0.1:7777,reuseport
+	service 1 two tcp:127.0.0.1:7777,reuseport
+	# Half a chance each: that 60 connections all go to one is 1 in 10^18.
+	[ "$(answerers 60 192.0.2.1)" = $'one hello|443\ntwo hello|443' ]
+
+	sockmap-update --delete --service 1 "$MAPS/dispatch_socket"
+	rm -r "$BPFFS/link" "$BPFFS/prog" "$MAPS"
+	dispatch "$ns" --set dispatch_no_reuseport=true
+	binding add '{port=443}={service=1}'
+	sockmap-update --netns "$ns" --service 1 "$PID" 3 "$MAPS/dispatch_socket"
+	[ "$(answerers 60 192.0.2.1)" = "two hello|443" ]
+}
+
+@test "dispatch_host4, dispatch_host6: found first, before a binding with the same prefix" {
+	many_addresses
+	dispatch "$ns"
+	service 1 one tcp:127.0.0.1:7001 "tcp:[::1]:7001"
+	service 2 two tcp:127.0.0.1:7002 "tcp:[::1]:7002"
+	map-edit "$MAPS/dispatch_host4" add '{proto=tcp port=443 addr=192.0.2.1}={service=1}'
+	answers "one hello|443" "$near" tcp 192.0.2.1 443
+	answers refused "$near" tcp 192.0.2.1 444
+	answers refused "$near" tcp 192.0.2.2 443
+	binding add '{proto=tcp port=443 addr=192.0.2.1}={service=2}' '{addr=192.0.2.0/24}={service=2}'
+	answers "one hello|443" "$near" tcp 192.0.2.1 443
+	answers "two hello|444" "$near" tcp 192.0.2.1 444
+	map-edit "$MAPS/dispatch_host6" add '{proto=tcp port=443 addr=2001:db8::1}={service=1}'
+	answers "one hello|443" "$near" tcp 2001:db8::1 443
+	answers refused "$near" tcp 2001:db8::2 443
+}
+
+@test "a service by its name, and the slot that sockmap-update finds" {
+	many_addresses
+	dispatch "$ns"
+	map-edit "$MAPS/dispatch_name" add 7=web 8=shell 9=shell
+	binding add '{port=443}={service=7}'
+	service web web tcp:127.0.0.1:7777
+	answers "web hello|443" "$near" tcp 192.0.2.1 443
+	run -0 map-edit "$MAPS/dispatch_name" show
+	[ "$(sort <<<"$output")" = $'7="web"\n8="shell"\n9="shell"' ]
+
+	no() { fails "$1" "sockmap-update: $2" sockmap-update --netns "$ns" --service "$3" "$PID" 3 "${4:-$MAPS/dispatch_socket}"; }
+	no 1 "find service 'mail': no service has this name in '$MAPS/dispatch_name'" mail
+	no 1 "find service 'shell': services 8 and 9 have this name" shell || no 1 "find service 'shell': services 9 and 8 have this name" shell
+	no 2 $'--service \'0\' is not between 1 and 4095\nTry \'sockmap-update --help\'' 0
+	no 2 $'--service \'4096\' is not between 1 and 4095\nTry \'sockmap-update --help\'' 4096
+	no 1 "open map '$MAPS/dispatch_name': its type is hash, not sockmap, sockhash or reuseport_sockarray" web "$MAPS/dispatch_name"
+	bpftool map create "$BPFFS/other" type sockmap key 4 value 8 entries 4 name other
+	no 1 "open map '$BPFFS/other': it is not the map dispatch_socket of sk_dispatch" 1 "$BPFFS/other"
+	rm "$MAPS/dispatch_name"
+	no 1 "open map '$MAPS/dispatch_name': No such file or directory" web
+}
+
+@test "map-edit refuses a binding that matches nothing, and a service that is none" {
+	local nothing="it would have no effect"
+	netns ns
+	dispatch "$ns"
+	no() {
+		fails 2 "map-edit: KEY[=VALUE] '$3': $2"$'\n'"Try 'map-edit --help'" map-edit "$MAPS/$1" add "$3"
+	}
+	no dispatch4 "$nothing: services have the numbers from 1 to 4095" '{port=80}={service=4096}'
+	no dispatch4 "$nothing: services have the numbers from 1 to 4095" '{port=80}'
+	no dispatch4 "$nothing: sk_lookup programs see TCP and UDP only" '{proto=132}={service=1}'
+	no dispatch6 "$nothing: sk_lookup programs see TCP and UDP only" '{proto=132}={service=1}'
+	no dispatch6 "$nothing: this map is for IPv6: IPv4 addresses belong in the map whose name ends in 4" \
+		'{addr=::ffff:10.0.0.0/104}={service=1}'
+	no dispatch_host6 "$nothing: this map is for IPv6: IPv4 addresses belong in the map whose name ends in 4" \
+		'{proto=tcp port=80 addr=::ffff:10.0.0.1}={service=1}'
+	no dispatch_host4 "$nothing: a binding without a port or a protocol belongs in dispatch4 or dispatch6" \
+		'{proto=any port=80 addr=10.0.0.1}={service=1}'
+	no dispatch_host4 "$nothing: a binding without a port or a protocol belongs in dispatch4 or dispatch6" \
+		'{proto=tcp port=0 addr=10.0.0.1}={service=1}'
+	no dispatch_name "$nothing: services have the numbers from 1 to 4095" '0=web'
+}
+
+@test "a server, a binding and the program are changed under load, and no connection is lost" {
+	local many out i
+	two_hosts near ns
+	dispatch "$ns"
+	binding add '{proto=tcp addr=10.9.0.0/24}={service=1}'
+	service 1 one tcp:10.9.0.2:7771
+	service 2 two tcp:10.9.0.2:7772
+	start_in "$near" "$HOOKSET_ROOT/tests/fixtures/sockets" many 10000000 10.9.0.2 {1..9}
+	many=$PID out=$OUT
+	poll 5 grep -qx ready "$out"
+	for ((i = 0; i < 24; i++)); do
+		case $((i % 4)) in
+		0) service 1 next "tcp:10.9.0.2:$((8000 + i))" ;;
+		1) binding add '{proto=tcp addr=10.9.0.0/24}={service=2}' ;;
+		2)
+			binding add '{proto=tcp addr=10.9.0.2}={service=1}'
+			binding del '{proto=tcp addr=10.9.0.2}'
+			binding add '{proto=tcp addr=10.9.0.0/24}={service=1}'
+			;;
+		3)
+			prog-load --replace --maps "$MAPS" "$HOOKSET_BUILD/sk_dispatch.bpf.o" "$BPFFS/prog"
+			sk-lookup-attach --replace --netns "$ns" "$BPFFS/prog" "$BPFFS/link"
+			;;
+		esac
+	done
+	stop "$many"
+	cat "$out"
+	[[ $(tail -n 1 "$out") =~ ^([0-9]+)" ok"$ ]]
+	((BASH_REMATCH[1] > 10000))
+}
