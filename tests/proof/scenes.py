@@ -208,7 +208,7 @@ def show(kind):
     for _ in range(100):
         ran = run(["bpftool", "-j", "-f", kind, "show"])
         if ran.returncode == 0:
-            return json.loads(ran.stdout)
+            return json.loads(ran.stdout.decode(errors="replace"))
         time.sleep(0.05)
     raise RuntimeError(f"bpftool {kind} show: {ran.stderr.decode()}")
 
