@@ -165,7 +165,9 @@ static void replace(const Fd &prog, const Fd &netns, const std::string &pin, con
 	if (info.type != BPF_LINK_TYPE_NETNS || info.netns.attach_type != BPF_SK_LOOKUP)
 		fail(what, "not the link of an sk_lookup program");
 	if (!info.netns.netns_ino)
-		fail(what, "its network namespace is gone");
+		fail(what,
+		     "it was detached, by 'bpftool link detach' or with its network namespace: "
+		     "remove the pin, and attach anew");
 	if (info.netns.netns_ino != netns_inode(netns))
 		fail(what, "it is attached to another network namespace");
 	if (info.prog_id != id)

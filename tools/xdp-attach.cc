@@ -423,7 +423,8 @@ static Result update_link(const Interface &dev, const Fd &prog, const Fd &expect
 	if (info.type != BPF_LINK_TYPE_XDP)
 		fail(what, "not the link of an XDP program");
 	if (!info.xdp.ifindex)
-		fail(what, "its device is gone");
+		fail(what, "it was detached, by 'bpftool link detach' or with its device: remove "
+			   "the pin, and attach anew");
 	if (expected && info.prog_id != prog_id(expected))
 		fail(what, "it holds program " + std::to_string(info.prog_id) + ", not " +
 				   std::to_string(prog_id(expected)));

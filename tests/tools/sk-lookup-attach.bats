@@ -320,7 +320,7 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	bpftool link show pinned "$BPFFS/xdp" | grep -q "prog $(prog_id "$BPFFS/xdp_pass_prog") "
 }
 
-@test "--replace: the link of another network namespace, or of one that is gone" {
+@test "--replace: the link of another network namespace, of one that is gone, or one that was detached" {
 	netns ns
 	netns other
 	two_programs
@@ -332,8 +332,22 @@ sys.exit(link < 0 or bpf.bpf_obj_pin(link, pin) < 0)'
 	links "$other" "$(prog_id "$BPFFS/one")"
 	ip netns del "$other"
 	unset 'NETNS[1]'
-	poll 10 fails 1 "$what: its network namespace is gone" \
-		sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	local detached="it was detached, by 'bpftool link detach' or with its network namespace: remove the pin, and attach anew"
+	poll 10 fails 1 "$what: $detached" sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	rm "$BPFFS/link"
+	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	bpftool link detach pinned "$BPFFS/link"
+	fails 1 "$what: $detached" sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	# After it has been looked at, too.
+	rm "$BPFFS/link"
+	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/link"
+	start_stopped bpf 7 sk-lookup-attach --replace --netns "$ns" "$BPFFS/two" "$BPFFS/link"
+	bpftool link detach pinned "$BPFFS/link"
+	goes_on 1
+	[ "$(<"$OUT.err")" = "$what: it was detached meanwhile" ] || {
+		cat "$OUT.err"
+		return 1
+	}
 }
 
 @test "--replace does not make a program serve twice" {

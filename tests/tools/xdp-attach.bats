@@ -583,7 +583,7 @@ meanwhile() {
 	has "$ns" lo ""
 }
 
-@test "xdp-attach: --link: PIN is no link, another kind of link, another device's, or its device is gone" {
+@test "xdp-attach: --link: PIN is no link, another kind of link, another device's, or was detached" {
 	local what="replace the program of link"
 	requires root cmd:strace
 	two_hosts ns peer
@@ -608,7 +608,12 @@ meanwhile() {
 	run ! grep BPF_LINK_UPDATE "$BATS_TEST_TMPDIR/trace"
 	xdp-attach -n "$ns" --detach lo
 	ip -n "$ns" link del veth0
-	refused "$what '$BPFFS/link': its device is gone" -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
+	local detached="it was detached, by 'bpftool link detach' or with its device: remove the pin, and attach anew"
+	refused "$what '$BPFFS/link': $detached" -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
+	rm "$BPFFS/link"
+	xdp-attach -n "$ns" --link "$BPFFS/link" lo "$BPFFS/one"
+	bpftool link detach pinned "$BPFFS/link"
+	refused "$what '$BPFFS/link': $detached" -n "$ns" --link "$BPFFS/link" lo "$BPFFS/two"
 	has "$ns" lo ""
 }
 

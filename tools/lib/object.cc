@@ -71,6 +71,8 @@ void fail_to_replace(int err, const Fd &link, __u32 prog_id, const std::string &
 	if (__u32 id = link_info(link).prog_id; err == EPERM && id != prog_id)
 		fail(what,
 		     "it holds program " + std::to_string(id) + ", not " + std::to_string(prog_id));
+	if (err == ENOLINK)
+		fail(what, "it was detached meanwhile");
 	fail(err, what, why_eperm(err));
 }
 
