@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // sk-lookup-attach: attach a pinned sk_lookup program to a network namespace by
-// a pinned link, or replace the program of such a link.
+// a pinned link, or replace the program of such a link; or show those of a namespace.
 
 #include <bpf/bpf.h>
 #include <getopt.h>
 #include <linux/bpf.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,13 +19,13 @@
 #include "lib/netns.h"
 #include "lib/object.h"
 #include "lib/pin.h"
-
-constexpr size_t max_programs = 64; // of a netns: netns_bpf_max_progs() in the kernel
+#include "sk-lookup-attach/show.h"
 
 struct Options {
 	CommonOptions common;
 	std::string expect; // empty: any program
 	bool replace = false;
+	bool show = false;
 	unsigned wait = default_wait; // seconds
 	std::string prog;
 	std::string link;
@@ -35,6 +34,7 @@ struct Options {
 static void usage()
 {
 	fputs("Usage: sk-lookup-attach [OPTIONS] PROG LINK\n"
+	      "       sk-lookup-attach --show [OPTIONS]\n"
 	      "Attach the sk_lookup program pinned at PROG to a network namespace, and pin the\n"
 	      "link at LINK. The program stays attached as long as the link is pinned.\n"
 	      "\n"
@@ -43,6 +43,10 @@ static void usage()
 	      "  -r, --replace       replace the program of the link pinned at LINK, atomically\n"
 	      "  -n, --netns=NETNS   the network namespace: NAME, PID or PATH (default: the\n"
 	      "                      caller's)\n"
+	      "      --show          print the programs of the network namespace in the order\n"
+	      "                      in which they run, with their links and pins\n"
+	      "  -j, --json          with --show: print JSON\n"
+	      "  -p, --pretty        with --show: print JSON, indented\n"
 	      "      --wait=SECONDS  wait so long while others have the directories of PROG and\n"
 	      "                      LINK locked (default: 30)\n"
 	      "  -v, --verbose       print the result, and libbpf's log\n"
@@ -60,7 +64,10 @@ static bool parse(int argc, char **argv, Options &o)
 		{"expect", required_argument, nullptr, 'e'}, // long only: not in the string below
 		{"replace", no_argument, nullptr, 'r'},
 		{"netns", required_argument, nullptr, 'n'},
+		{"show", no_argument, nullptr, 's'},	   // long only, too
 		{"wait", required_argument, nullptr, 'w'}, // long only, too
+		{"json", no_argument, nullptr, 'j'},
+		{"pretty", no_argument, nullptr, 'p'},
 		{"verbose", no_argument, nullptr, 'v'},
 		{"help", no_argument, nullptr, 'h'},
 		{"version", no_argument, nullptr, 'V'},
@@ -68,13 +75,16 @@ static bool parse(int argc, char **argv, Options &o)
 	};
 	int c;
 
-	while ((c = next_option(argc, argv, "rn:vhV", options)) != -1) {
+	while ((c = next_option(argc, argv, "rn:jpvhV", options)) != -1) {
 		switch (c) {
 		case 'e':
 			o.expect = require_nonempty(optarg, "--expect");
 			break;
 		case 'r':
 			o.replace = true;
+			break;
+		case 's':
+			o.show = true;
 			break;
 		case 'w':
 			o.wait = parse_wait(optarg);
@@ -86,6 +96,14 @@ static bool parse(int argc, char **argv, Options &o)
 	}
 	if (!o.expect.empty() && !o.replace)
 		throw UsageError("--expect can only be used with --replace");
+	if (o.common.json && !o.show)
+		throw UsageError("--json and --pretty can only be used with --show");
+	if (o.show && o.replace)
+		throw UsageError("--show and --replace cannot be used together");
+	if (o.show && argc > optind)
+		throw UsageError("--show takes no PROG and LINK");
+	if (o.show)
+		return true;
 	if (argc - optind < 2)
 		throw UsageError(argc == optind ? "PROG and LINK are missing" : "LINK is missing");
 	if (argc - optind > 2)
@@ -95,33 +113,10 @@ static bool parse(int argc, char **argv, Options &o)
 	return true;
 }
 
-static __u64 netns_inode(const Fd &netns)
-{
-	struct stat st;
-
-	if (fstat(netns.get(), &st))
-		fail(errno, "query network namespace");
-	return st.st_ino;
-}
-
-// The programs attached to the namespace, by id.
-static std::vector<__u32> attached(const Fd &netns)
-{
-	std::vector<__u32> ids(max_programs);
-	__u32 count = ids.size();
-	__u32 flags = 0;
-
-	if (bpf_prog_query(netns.get(), BPF_SK_LOOKUP, 0, &flags, ids.data(), &count))
-		fail(errno, "query the sk_lookup programs of the network namespace",
-		     why_denied(errno, {CAP_NET_ADMIN}));
-	ids.resize(count);
-	return ids;
-}
-
 // A program that is attached twice would run twice for each lookup, to no effect.
 static void refuse_more_than(int count, const Fd &netns, __u32 prog_id, const std::string &what)
 {
-	std::vector<__u32> ids = attached(netns);
+	std::vector<__u32> ids = attached_programs(netns);
 
 	if (std::count(ids.begin(), ids.end(), prog_id) > count)
 		fail(what, "program " + std::to_string(prog_id) +
@@ -192,6 +187,11 @@ static int sk_lookup_attach(int argc, char **argv)
 
 	if (!parse(argc, argv, o))
 		return 0;
+
+	if (o.show) {
+		show_attached(open_netns(o.common.netns), o.common);
+		return 0;
+	}
 
 	auto locks = lock_directories({directory_of(o.prog), directory_of(o.link)}, o.wait);
 	Fd prog = open_prog_of_type(o.prog, BPF_PROG_TYPE_SK_LOOKUP);

@@ -178,8 +178,9 @@ mine() {
 	least sk-lookup-attach "attach or replace, also with --netns" sk-lookup-attach -r "$BPFFS/two" "$BPFFS/link"
 	id=$(field prog "$BPFFS/two" id)
 	# CAP_SYS_ADMIN stands for CAP_NET_ADMIN, which is asked for first.
-	ALSO=CAP_NET_ADMIN least sk-lookup-attach "--expect with an id" \
+	ALSO=CAP_NET_ADMIN least sk-lookup-attach "--expect with an id; --show" \
 		sk-lookup-attach -r --expect "$id" "$BPFFS/one" "$BPFFS/link"
+	ALSO=CAP_NET_ADMIN least sk-lookup-attach "--expect with an id; --show" sk-lookup-attach --show
 	NS=
 	least sk-lookup-attach "attach or replace, also with --netns" \
 		sk-lookup-attach -n "$ns" -r "$BPFFS/two" "$BPFFS/link"

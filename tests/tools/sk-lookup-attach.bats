@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 # sk-lookup-attach: attach, swap, refuse. The machine's own network namespace is
 # never attached to: each test makes its own.
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 
 load ../lib/helpers
 ns='' other='' # by netns()
@@ -132,6 +133,85 @@ in_that_netns() {
 	misuse "unrecognized option '--bogus'" --bogus prog link
 	misuse "invalid option -- 'x'" -x prog link
 	misuse "invalid option -- 'e'" -r -e 1 prog link
+}
+
+# bats test_tags=kernel-free
+@test "wrong arguments of --show" {
+	misuse "--show takes no PROG and LINK" --show prog
+	misuse "--show and --replace cannot be used together" --show --replace
+	misuse "--json and --pretty can only be used with --show" --json prog link
+	misuse "--json and --pretty can only be used with --show" --pretty --replace prog link
+}
+
+# shown NETNS PROG:LINK:PIN,PIN...: --show prints just that, in this order, as text and as JSON.
+shown() {
+	local ns=$1 expected='' entry prog link pins number=0 name
+	shift
+	for entry in "$@"; do
+		IFS=: read -r prog link pins <<<"$entry"
+		name=$(bpftool -j prog show pinned "$prog" | jq -r .name)
+		expected+="$((++number)): program $(prog_id "$prog") $name, link $(bpftool -j link show pinned "$link" | jq .id)"
+		[ -z "$pins" ] || expected+=", pinned ${pins//,/ }"
+		expected+=$'\n'
+	done
+	says "${expected%$'\n'}" --show --netns "$ns"
+	call sk-lookup-attach --show --netns "$ns" --json
+	[ "$(jq -r 'to_entries[] | "\(.key + 1): program \(.value.prog_id) \(.value.prog_name), link \(.value.link_id)" +
+		if .value.pinned == [] then "" else ", pinned " + (.value.pinned | join(" ")) end' <<<"$output")" = "${expected%$'\n'}" ]
+}
+
+@test "--show: the programs of a namespace in the order in which they run, their links and pins" {
+	netns ns
+	netns other
+	two_programs
+	says "" --show --netns "$ns"
+	says "[]" --show --json --netns "$ns"
+	sk-lookup-attach --netns "$other" "$BPFFS/one" "$BPFFS/elsewhere"
+	says "" --show --netns "$ns"
+
+	mkdir "$BPFFS/a b"
+	sk-lookup-attach --netns "$ns" "$BPFFS/two" "$BPFFS/z"
+	sk-lookup-attach --netns "$ns" "$BPFFS/one" "$BPFFS/a b/link"
+	shown "$ns" "$BPFFS/two:$BPFFS/z:$BPFFS/z" "$BPFFS/one:$BPFFS/a b/link:$BPFFS/a b/link"
+	shown "$other" "$BPFFS/one:$BPFFS/elsewhere:$BPFFS/elsewhere"
+	bpftool link pin id "$(bpftool -j link show pinned "$BPFFS/z" | jq .id)" "$BPFFS/b"
+	shown "$ns" "$BPFFS/two:$BPFFS/z:$BPFFS/b,$BPFFS/z" "$BPFFS/one:$BPFFS/a b/link:$BPFFS/a b/link"
+	# A replaced program keeps the place of its link.
+	load_prog echo_dispatch
+	sk-lookup-attach --replace --netns "$ns" "$BPFFS/echo_dispatch_prog" "$BPFFS/z"
+	shown "$ns" "$BPFFS/echo_dispatch_prog:$BPFFS/z:$BPFFS/b,$BPFFS/z" "$BPFFS/one:$BPFFS/a b/link:$BPFFS/a b/link"
+	# An unpinned link, which a process holds, is shown, too.
+	/usr/bin/python3 -c 'import ctypes, sys, time
+bpf = ctypes.CDLL("libbpf.so.1")
+assert bpf.bpf_obj_get(sys.argv[1].encode()) > 0
+print("ready", flush=True)
+time.sleep(60)' "$BPFFS/z" >"$BATS_TEST_TMPDIR/held" 3>&- &
+	STARTED+=($!)
+	poll 5 grep -qx ready "$BATS_TEST_TMPDIR/held"
+	local id
+	id=$(bpftool -j link show pinned "$BPFFS/z" | jq .id)
+	rm "$BPFFS/z" "$BPFFS/b"
+	call sk-lookup-attach --show --netns "$ns"
+	[ "${output%%$'\n'*}" = "1: program $(prog_id "$BPFFS/echo_dispatch_prog") echo_dispatch, link $id" ]
+}
+
+@test "of two programs that select a socket, the one that --show prints first has its way" {
+	local name
+	netns ns
+	for name in one two; do
+		prog-load --maps "$BPFFS/${name}_maps" "$HOOKSET_BUILD/echo_dispatch.bpf.o" "$BPFFS/$name"
+		map-edit "$BPFFS/${name}_maps/echo_ports" add 7
+		serve "$ns" "$name" tcp:127.0.0.1:0
+		sockmap-update --netns "$ns" "$PID" 3 "$BPFFS/${name}_maps/echo_socket"
+		sk-lookup-attach --netns "$ns" "$BPFFS/$name" "$BPFFS/${name}_link"
+	done
+	shown "$ns" "$BPFFS/one:$BPFFS/one_link:$BPFFS/one_link" "$BPFFS/two:$BPFFS/two_link:$BPFFS/two_link"
+	answers "one hello|7" "$ns" tcp 127.0.0.1 7
+	# Without a socket of its own, the first one drops, and the other one's choice counts.
+	sockmap-update --delete "$BPFFS/one_maps/echo_socket"
+	answers "two hello|7" "$ns" tcp 127.0.0.1 7
+	sockmap-update --delete "$BPFFS/two_maps/echo_socket"
+	answers refused "$ns" tcp 127.0.0.1 7
 }
 
 @test "PROG is not an sk_lookup program" {

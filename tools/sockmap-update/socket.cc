@@ -11,6 +11,8 @@
 #include <array>
 #include <cerrno>
 
+#include "../lib/cli.h"
+
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71 // include/uapi/asm-generic/socket.h, since Linux 5.14
 #endif
@@ -20,7 +22,8 @@ __u64 cookie_of(const Fd &sock)
 	__u64 cookie = 0;
 	socklen_t size = sizeof(cookie);
 
-	getsockopt(sock.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size);
+	if (getsockopt(sock.get(), SOL_SOCKET, SO_COOKIE, &cookie, &size))
+		fail(errno, "query the cookie of the socket");
 	return cookie;
 }
 
