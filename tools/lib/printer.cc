@@ -282,9 +282,9 @@ char *Printer::write_text(Bytes bytes, char *out) const
 {
 	if (!json_)
 		return write_escaped(bytes, out);
-	const auto *chars = reinterpret_cast<const char *>(bytes.data());
+	std::string_view text(reinterpret_cast<const char *>(bytes.data()), bytes.size());
 
-	return write_json_string(out, {chars, strnlen(chars, bytes.size())});
+	return write_json_string(out, text.substr(0, text.find('\0')));
 }
 
 // ---- any value
