@@ -28,6 +28,7 @@ class Scene:
     maps: tuple = ()  # pins of maps whose entries belong to the state; "verdicts": of {d}/prog
     reads: bool = False  # changes nothing: what it prints is the result
     takes: bool = False  # what it reads is gone then
+    gone: tuple = ()  # what it does not print of an object or a pin that is gone meanwhile, or may not be opened
 
 
 PASS = "bpftool prog load {build}/xdp_pass.bpf.o {d}/pass\n"
@@ -81,11 +82,16 @@ SCENES = [
     Scene("sk-lookup-attach", "sk-lookup-attach -v {d}/echo {d}/link", ECHO),
     Scene("sk-lookup-attach -r", "sk-lookup-attach -r --expect {d}/old {d}/echo {d}/link",
           ECHO + "bpftool prog load {build}/echo_dispatch.bpf.o {d}/old pinmaps {d}/oldmaps\n{build}/sk-lookup-attach {d}/old {d}/link"),
+    Scene("sk-lookup-attach --show", "sk-lookup-attach --show", ECHO + "{build}/sk-lookup-attach {d}/echo {d}/link", reads=True,
+          gone=(", pinned .*", ", link .*", " echo_dispatch")),
     Scene("sockmap-update", "sockmap-update {pid} 3 {d}/maps/echo_socket", ECHO, ("maps/echo_socket",)),
     Scene("sockmap-update --listen", "sockmap-update -v --listen udp:127.0.0.1:7777 {d}/maps/echo_socket",
           ECHO + "{build}/sockmap-update {pid} 3 {d}/maps/echo_socket", ("maps/echo_socket",)),
     Scene("sockmap-update --delete", "sockmap-update --delete {d}/maps/echo_socket",
           ECHO + "{build}/sockmap-update {pid} 3 {d}/maps/echo_socket", ("maps/echo_socket",)),
+    Scene("sockmap-update --service", "sockmap-update --service web {pid} 3 {d}/maps/dispatch_socket",
+          "bpftool prog load {build}/sk_dispatch.bpf.o {d}/dispatch pinmaps {d}/maps; {build}/map-edit {d}/maps/dispatch_name add 7=web",
+          ("maps/dispatch_socket",)),
     Scene("blocklist-load load", "blocklist-load {d}/maps load {t}/new", BLOCK + "{build}/blocklist-load {d}/maps load {t}/old", ("verdicts",)),
     Scene("blocklist-load load, reserved", "blocklist-load {d}/maps load {t}/new",
           BLOCK + "{build}/blocklist-load {d}/maps reserve 16; {build}/blocklist-load {d}/maps load {t}/old", ("verdicts",)),

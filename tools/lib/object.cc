@@ -34,11 +34,11 @@ static std::string inode_name(int fd)
 	std::string link = "/proc/self/fd/" + std::to_string(fd);
 
 	if (readlink(link.c_str(), name, sizeof(name) - 1) < 0)
-		return {};
+		fail(errno, "query the kind of an object");
 	return name;
 }
 
-static bool is_kind(const Fd &fd, ObjectKind kind)
+bool is_kind(const Fd &fd, ObjectKind kind)
 {
 	std::string name = inode_name(fd.get());
 

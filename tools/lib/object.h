@@ -14,6 +14,9 @@ enum class ObjectKind { Map, Prog, Link };
 // The word for it in messages: "map", "program", "link".
 const char *kind_name(ObjectKind kind);
 
+// Is it an object of this kind?
+bool is_kind(const Fd &fd, ObjectKind kind);
+
 // Open the object pinned at `path`. Fails when there is none, when the path is
 // not on a bpffs, and when it is an object of another kind. A map that is to be
 // read only needs no more than the pin's read permission.

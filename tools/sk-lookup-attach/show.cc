@@ -15,7 +15,6 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <stdexcept>
 #include <string>
 
 #include "../lib/capability.h"
@@ -73,7 +72,8 @@ static std::vector<Link> links_of(const Fd &netns)
 	return links;
 }
 
-// The links that are pinned in this bpffs: their ids, and the paths.
+// The links that are pinned in this bpffs: their ids, and the paths. What the user may not open,
+// and what goes away meanwhile, is passed over.
 static void find_pins(const std::string &bpffs, std::map<__u32, std::vector<std::string>> &pins)
 {
 	namespace fs = std::filesystem;
@@ -86,13 +86,15 @@ static void find_pins(const std::string &bpffs, std::map<__u32, std::vector<std:
 
 		if (!at->is_regular_file(gone))
 			continue;
-		try {
-			Fd link = open_pinned(ObjectKind::Link, at->path());
+		Fd link(bpf_obj_get(at->path().c_str()));
+		if (!link && errno != ENOENT && errno != EACCES && errno != EPERM)
+			fail(errno, "open " + quote(at->path().string()));
+		if (link && is_kind(link, ObjectKind::Link))
 			pins[link_info(link).id].push_back(at->path());
-		} catch (const std::runtime_error &) {
-			// Not a link, or it went away meanwhile.
-		}
 	}
+	if (error && error != std::errc::no_such_file_or_directory &&
+	    error != std::errc::permission_denied)
+		fail(error.value(), "read the pins in " + quote(bpffs));
 }
 
 // In all bpffs that are mounted here.
@@ -107,6 +109,8 @@ static std::map<__u32, std::vector<std::string>> all_pins()
 	while (const struct mntent *mount = getmntent(mounts.get()))
 		if (strcmp(mount->mnt_type, "bpf") == 0)
 			find_pins(mount->mnt_dir, pins);
+	if (ferror(mounts.get()))
+		fail(EIO, "read /proc/self/mounts");
 	for (auto &[id, paths] : pins)
 		std::ranges::sort(paths);
 	return pins;
@@ -126,29 +130,32 @@ void show_attached(const Fd &netns, const CommonOptions &common)
 	std::vector<Link> links = links_of(netns);
 	std::map<__u32, std::vector<std::string>> pins = all_pins();
 	for (__u32 program : programs) {
-		// A program that is attached twice has two links, which are in the order of their
-		// ids.
-		auto link = std::ranges::find(links, program, &Link::prog_id);
-		if (link == links.end())
-			continue; // it was detached meanwhile
-		Fd prog(bpf_prog_get_fd_by_id(program));
-		if (!prog && errno == ENOENT)
-			continue; // the same
-		if (!prog)
-			fail(errno, "open program " + std::to_string(program));
-		const std::vector<std::string> &paths = pins[link->id];
-		std::string name = object_name(prog_info(prog).name);
-		std::string text = std::to_string(++number) + ": program " +
-				   std::to_string(program) + " " + printable(name) + ", link " +
-				   std::to_string(link->id);
+		std::string text =
+			std::to_string(++number) + ": program " + std::to_string(program);
+		nlohmann::ordered_json entry = {{"prog_id", program}};
 
-		for (const std::string &path : paths)
-			text += (path == paths.front() ? ", pinned " : " ") + printable(path);
-		json.push_back({{"prog_id", program},
-				{"prog_name", name},
-				{"link_id", link->id},
-				{"pinned", paths}});
-		links.erase(link);
+		// What was detached or unloaded meanwhile is shown by its number alone.
+		Fd prog(bpf_prog_get_fd_by_id(program));
+		if (!prog && errno != ENOENT)
+			fail(errno, "open program " + std::to_string(program));
+		if (prog) {
+			std::string name = object_name(prog_info(prog).name);
+			text += " " + printable(name);
+			entry["prog_name"] = name;
+		}
+		// A program that is attached twice has two links, in the order of their ids.
+		auto link = std::ranges::find(links, program, &Link::prog_id);
+		if (link != links.end()) {
+			const std::vector<std::string> &paths = pins[link->id];
+			text += ", link " + std::to_string(link->id);
+			for (const std::string &path : paths)
+				text += (path == paths.front() ? ", pinned " : " ") +
+					printable(path);
+			entry["link_id"] = link->id;
+			entry["pinned"] = paths;
+			links.erase(link);
+		}
+		json.push_back(entry);
 		if (!common.json)
 			puts(text.c_str());
 	}

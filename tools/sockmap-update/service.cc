@@ -24,19 +24,17 @@ static __u32 service_by_name(const std::string &name, const std::string &path)
 	struct bpf_map_info info = map_info(map);
 	std::vector<__u32> found;
 	std::array<char, DISPATCH_NAME_SIZE> text{};
-	__u32 key = 0;
-	const __u32 *last = nullptr;
 
-	if (info.key_size != sizeof(key) || info.value_size != text.size())
+	if (info.key_size != sizeof(__u32) || info.value_size != text.size())
 		fail(what, quote(path) + " is not the map dispatch_name of sk_dispatch");
-	while (bpf_map_get_next_key(map.get(), last, &key) == 0) {
-		last = &key;
-		if (bpf_map_lookup_elem(map.get(), &key, text.data()) == 0 &&
-		    name == std::string(text.data(), strnlen(text.data(), text.size())))
-			found.push_back(key);
+	for (__u32 service = 1; service < DISPATCH_SERVICES; service++) {
+		if (bpf_map_lookup_elem(map.get(), &service, text.data()) == 0) {
+			if (name == std::string(text.data(), strnlen(text.data(), text.size())))
+				found.push_back(service);
+		} else if (errno != ENOENT) {
+			fail(errno, what);
+		}
 	}
-	if (errno != ENOENT)
-		fail(errno, what);
 	if (found.empty())
 		fail(what, "no service has this name in " + quote(path));
 	if (found.size() > 1)
