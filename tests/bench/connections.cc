@@ -52,6 +52,10 @@ static void serve(int count, char **ports)
 		struct epoll_event event = {EPOLLIN, {}};
 		event.data.fd = listener.get();
 
+		// nft's tproxy wants it. It changes nothing for what comes to our own addresses.
+		int on = 1;
+		if (setsockopt(listener.get(), IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)))
+			fail(errno, "set IP_TRANSPARENT");
 		if (bind(listener.get(), generic(address), sizeof(address)) ||
 		    listen(listener.get(), SOMAXCONN) ||
 		    epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &event))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
-"""Serve many ports with one socket: echo_dispatch, beside other ways to do it."""
+"""Serve many ports with one socket: echo_dispatch and sk_dispatch, beside other ways to do it."""
 import contextlib
 import subprocess
 
@@ -33,6 +33,36 @@ def dispatch(wire, ports):
     run([BUILD / "map-edit", "--key", "u16", "--value", "u8", prog.with_name("echo_ports"), "add", *ports])
     with serving([SERVER]):
         run([BUILD / "sockmap-update", "--netns", "far", f"--listen=tcp:0.0.0.0:{SERVER}", prog.with_name("echo_socket")])
+        yield
+
+
+def bindings(count):
+    """A binding for each port of this host, and others of hosts that are elsewhere, up to `count`."""
+    def dispatch_services(wire, ports):
+        prog = load(BUILD / "sk_dispatch.bpf.o")
+        run([BUILD / "sk-lookup-attach", "--netns", "far", prog, prog.with_name("link")])
+        hosts = [(ADDRESS["far"], port) for port in ports]
+        hosts += [(f"172.{16 + (i >> 16)}.{i >> 8 & 255}.{i & 255}", 443) for i in range(count - len(ports))]
+        run([BUILD / "map-edit", prog.with_name("dispatch_host4"), "load", "-"],
+            stdin="".join(f"{{proto=tcp port={port} addr={addr}}}={{service=1}}\n" for addr, port in hosts))
+        with serving([SERVER]):
+            run([BUILD / "sockmap-update", "--netns", "far", "--service", "1", f"--listen=tcp:0.0.0.0:{SERVER}",
+                 prog.with_name("dispatch_socket")])
+            yield
+    return dispatch_services
+
+
+def tproxy(wire, ports):
+    need("nft", "nftables")
+    with optional():
+        wire.far("ip rule add fwmark 1 lookup 100")
+        wire.far("ip route add local default dev lo table 100")
+        wire.far("nft -f -", f"""table ip bench {{
+            set open {{ type inet_service; elements = {{ {','.join(map(str, ports))} }} }}
+            chain bench {{ type filter hook prerouting priority mangle; tcp dport @open tproxy to :{SERVER} meta mark set 1
+            }}
+            }}""")
+    with serving([SERVER]):
         yield
 
 
@@ -102,10 +132,13 @@ def connect(way, ports):
 def section(title, unit, measure, ports):
     return Section(title, unit, [
         Row("echo_dispatch", measure(dispatch, ports)),
+        *(Row(f"sk_dispatch, {count:,} binding{'s' * (count > 1)}", measure(bindings(count), ports))
+          for count in sorted({len(ports), 1024, 100000})),
         Row("a listener" if len(ports) == 1 else "a listener for each", measure(plain, ports),
             goal=0.97 if measure == flood else None),
         Row("a listener, and an empty sk_lookup program", measure(limit, ports)),
         Row("nft redirect", measure(nft, ports)),
+        Row("nft tproxy", measure(tproxy, ports)),
         Row("iptables REDIRECT", measure(iptables, ports)),
     ])
 

@@ -91,6 +91,23 @@ def served(kind):
     return set_up
 
 
+def bound(name, count):
+    """Service 1 has a TCP socket, and in the map of this name `count` bindings; port 443 of 127.0.0.1 is one."""
+    mask = "" if "host" in name else "/32"
+
+    def set_up(prog):
+        server = socket.socket()
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        run([BUILD / "sockmap-update", "--service", "1", os.getpid(), server.fileno(), prog.with_name("dispatch_socket")])
+        # Scattered over all of IPv4, none of them 127.0.0.1: a Weyl sequence.
+        addresses = [2130706433] + [(i * 2654435769 + 1) % (1 << 32) for i in range(1, count)]
+        run([BUILD / "map-edit", prog.with_name(name), "load", "-"],
+            stdin="".join(f"{{proto=tcp port=443 addr={socket.inet_ntoa(struct.pack('!I', a))}{mask}}}={{service=1}}\n" for a in addresses))
+        return server
+    return set_up
+
+
 def rows(name, obj, *paths):
     """A row for each verdict path of a program: what it is called, and what cost() takes but for the object."""
     return [Row(f"{name}, {path}", cost(obj, *args)) for path, *args in paths]
@@ -194,4 +211,12 @@ SECTIONS = [
               ("open, dispatched", "7", SK_SOCKET, served(socket.SOCK_STREAM)),
               ("open, of another protocol, passed", "7", SK_PASS, served(socket.SOCK_DGRAM)),
               ("open, nobody there, dropped", "7", SK_DROP, opened))),
+    section(
+        "sk_dispatch", Row("only SK_PASS", cost(OURS / "only_lookup.bpf.o", "443", SK_PASS)),
+        *rows("sk_dispatch", BUILD / "sk_dispatch.bpf.o",
+              ("no binding, passed", "443", SK_PASS),
+              *((f"{count:,} in {name}, dispatched", "443", SK_SOCKET, bound(name, count))
+                for name in ("dispatch_host4", "dispatch4") for count in (1, 1000, 100000)),
+              ("1 in dispatch_host4, another port, passed", "80", SK_PASS, bound("dispatch_host4", 1)),
+              ("1 in dispatch4, another port, passed", "80", SK_PASS, bound("dispatch4", 1)))),
 ]
