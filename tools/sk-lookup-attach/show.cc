@@ -57,7 +57,8 @@ static std::vector<Link> links_of(const Fd &netns)
 	while (bpf_link_get_next_id(id, &id) == 0) {
 		Fd link(bpf_link_get_fd_by_id(id));
 
-		if (!link && errno == ENOENT) // it went away meanwhile
+		// It went away meanwhile, or is still being made.
+		if (!link && (errno == ENOENT || errno == EAGAIN))
 			continue;
 		if (!link)
 			fail(errno, "open link " + std::to_string(id),
