@@ -19,6 +19,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "include/lpm.h"
+
 #ifndef AF_INET
 #define AF_INET 2 /* include/linux/socket.h */
 #endif
@@ -93,22 +95,6 @@ struct {
 
 #define MAX_PREFIX4 32
 #define MAX_PREFIX6 128
-
-/* The part of the kernel's structure that is_empty() needs. */
-struct lpm_trie {
-	unsigned long n_entries;
-} __attribute__((preserve_access_index));
-
-/*
- * Has this LPM trie no entry? The kernel counts them, whoever adds and removes them. The barrier
- * keeps one place of the count for each map: clang 19 would else keep it in a register and add it
- * to both, which the verifier refuses.
- */
-static __always_inline bool is_empty(const void *map)
-{
-	asm volatile("" ::: "memory");
-	return !((const struct lpm_trie *)map)->n_entries;
-}
 
 /* A lookup's key in the tries. */
 union key {

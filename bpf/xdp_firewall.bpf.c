@@ -37,6 +37,7 @@
 
 #include <stddef.h>
 
+#include "include/lpm.h"
 #include "include/parse.h"
 
 /* ---- knobs: prog-load --set fw_rules=false */
@@ -236,23 +237,7 @@ struct packet {
 	__u8 flags; /* of TCP; 0 if they are cut off */
 };
 
-/* The part of the kernel's structure that is_empty() needs. */
-struct lpm_trie {
-	unsigned long n_entries;
-} __attribute__((preserve_access_index));
-
-/*
- * Has this LPM trie no entry? The kernel counts them, whoever adds and removes them. Most tries
- * are empty, and a lookup there takes several times as long as this. libbpf finds the place of
- * the count by the BTF of the running kernel. The barrier keeps one such place for each map: clang
- * 19 would else keep it in a register and add it to several maps, which the verifier refuses.
- */
-static __always_inline bool is_empty(const void *map)
-{
-	asm volatile("" ::: "memory");
-	return !((const struct lpm_trie *)map)->n_entries;
-}
-
+/* Most tries are empty. */
 static __always_inline void *lookup_trie(void *map, const void *key)
 {
 	return is_empty(map) ? NULL : bpf_map_lookup_elem(map, key);

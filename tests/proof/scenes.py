@@ -30,6 +30,10 @@ class Scene:
     takes: bool = False  # what it reads is gone then
     gone: tuple = ()  # what it does not print of an object or a pin that is gone meanwhile, or may not be opened
 
+    def without_gone(self, output):
+        """What it prints where something is gone."""
+        return [re.sub(gone, "", output) for gone in self.gone]
+
 
 PASS = "bpftool prog load {build}/xdp_pass.bpf.o {d}/pass\n"
 DROP = "bpftool prog load {build}/xdp_drop.bpf.o {d}/drop\n"

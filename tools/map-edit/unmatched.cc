@@ -5,23 +5,7 @@
 #include <cstring>
 
 #include "../../bpf/xdp_firewall.h"
-
-// The key, or the value, as the program has it. The bytes have no alignment.
-template <class T> static T read_as(const unsigned char *bytes)
-{
-	T value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
-// RFC 4291 section 2.5.5.2: ::ffff:0:0/96
-static bool is_v4_mapped(const in6_addr &addr)
-{
-	static const unsigned char prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-	return memcmp(&addr, prefix, sizeof(prefix)) == 0;
-}
+#include "entry_bytes.h"
 
 static const char why_not_ip6[] =
 	"this map is for IPv6: IPv4 networks belong in the map whose name ends in 4";

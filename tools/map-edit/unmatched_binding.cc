@@ -5,31 +5,21 @@
 #include <cstring>
 
 #include "../../bpf/sk_dispatch.h"
+#include "entry_bytes.h"
 #include "unmatched.h"
 
 // In a key, dispatch_proto may be any number, which to read as one has no defined result.
 using ProtoNumber = __u16;
 static_assert(sizeof(ProtoNumber) == sizeof(dispatch_proto));
 
-template <class T> static T read_as(const unsigned char *bytes)
-{
-	T value;
-
-	memcpy(&value, bytes, sizeof(value));
-	return value;
-}
-
 static const char *why_address(const unsigned char *, __u32)
 {
 	return nullptr;
 }
 
-// RFC 4291 section 2.5.5.2: ::ffff:0:0/96
 static const char *why_address6(const unsigned char *address, __u32 length)
 {
-	static const unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-	if (length >= 96 && memcmp(address, mapped, sizeof(mapped)) == 0)
+	if (length >= 96 && is_v4_mapped(read_as<in6_addr>(address)))
 		return "this map is for IPv6: IPv4 addresses belong in the map whose name ends in "
 		       "4";
 	return nullptr;

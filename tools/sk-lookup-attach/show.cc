@@ -51,6 +51,7 @@ struct Link {
 // The links by which programs are attached to the namespace, by id.
 static std::vector<Link> links_of(const Fd &netns)
 {
+	ino_t inode = netns_inode(netns);
 	std::vector<Link> links;
 	__u32 id = 0;
 
@@ -65,7 +66,7 @@ static std::vector<Link> links_of(const Fd &netns)
 			     why_denied(errno, {CAP_SYS_ADMIN}));
 		struct bpf_link_info info = link_info(link);
 		if (info.type == BPF_LINK_TYPE_NETNS && info.netns.attach_type == BPF_SK_LOOKUP &&
-		    info.netns.netns_ino == netns_inode(netns))
+		    info.netns.netns_ino == inode)
 			links.push_back({id, info.prog_id});
 	}
 	if (errno != ENOENT)
