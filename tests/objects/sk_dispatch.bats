@@ -260,6 +260,8 @@ answerers() {
 	no dispatch_host4 "$nothing: a binding without a port or a protocol belongs in dispatch4 or dispatch6" \
 		'{proto=tcp port=0 addr=10.0.0.1}={service=1}'
 	no dispatch_name "$nothing: services have the numbers from 1 to 4095" '0=web'
+	no dispatch_name "$nothing: sockmap-update takes digits for the number of a service" '7=80'
+	no dispatch_name "$nothing: the name is empty" '7=""'
 }
 
 @test "a server, a binding and the program are changed under load, and no connection is lost" {

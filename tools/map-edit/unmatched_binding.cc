@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstring>
+#include <string_view>
 
 #include "../../bpf/sk_dispatch.h"
+#include "../lib/cli.h"
 #include "entry_bytes.h"
 #include "unmatched.h"
 
@@ -70,9 +72,17 @@ static const char *why_host(const unsigned char *key, const unsigned char *value
 	return why_service(value);
 }
 
-static const char *why_name(const unsigned char *key, const unsigned char *)
+static const char *why_name(const unsigned char *key, const unsigned char *value)
 {
-	return why_number(read_as<__u32>(key));
+	const auto *text = reinterpret_cast<const char *>(value);
+	std::string_view name(text, strnlen(text, DISPATCH_NAME_SIZE));
+
+	if (const char *why = why_number(read_as<__u32>(key)))
+		return why;
+	if (name.empty())
+		return "the name is empty";
+	return is_digits(name) ? "sockmap-update takes digits for the number of a service"
+			       : nullptr;
 }
 
 WhyUnmatched find_unmatched_binding_check(const OpenMap &map)
@@ -81,18 +91,23 @@ WhyUnmatched find_unmatched_binding_check(const OpenMap &map)
 	static const struct {
 		const char *name;
 		__u32 key_size;
+		__u32 value_size;
 		WhyUnmatched check;
 	} checks[] = {
-		{"dispatch4", sizeof(struct dispatch4), why_binding<struct dispatch4, why_address>},
-		{"dispatch6", sizeof(struct dispatch6),
+		{"dispatch4", sizeof(struct dispatch4), sizeof(dispatch_service),
+		 why_binding<struct dispatch4, why_address>},
+		{"dispatch6", sizeof(struct dispatch6), sizeof(dispatch_service),
 		 why_binding<struct dispatch6, why_address6>},
-		{"dispatch_host4", sizeof(dispatch_host4), why_host<dispatch_host4, why_address>},
-		{"dispatch_host6", sizeof(dispatch_host6), why_host<dispatch_host6, why_address6>},
-		{"dispatch_name", sizeof(__u32), why_name},
+		{"dispatch_host4", sizeof(dispatch_host4), sizeof(dispatch_service),
+		 why_host<dispatch_host4, why_address>},
+		{"dispatch_host6", sizeof(dispatch_host6), sizeof(dispatch_service),
+		 why_host<dispatch_host6, why_address6>},
+		{"dispatch_name", sizeof(__u32), DISPATCH_NAME_SIZE, why_name},
 	};
 
 	for (const auto &entry : checks)
-		if (strcmp(map.info.name, entry.name) == 0 && map.info.key_size == entry.key_size)
+		if (strcmp(map.info.name, entry.name) == 0 && map.info.key_size == entry.key_size &&
+		    map.info.value_size == entry.value_size)
 			return entry.check;
 	return nullptr;
 }
