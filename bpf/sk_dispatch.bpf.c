@@ -13,6 +13,7 @@
 #include "sk_dispatch.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include <linux/bpf.h>
 
