@@ -142,55 +142,80 @@ static __always_inline __u32 length_of(union key *key, bool v6, __u16 proto, __b
 	return most;
 }
 
+/* The best binding so far. */
+struct best {
+	struct dispatch_service *binding;
+	__u32 length; /* its prefix length, or UNKNOWN_LENGTH */
+	__u16 proto;
+	__be16 port;
+};
+
+#define UNKNOWN_LENGTH (MAX_PREFIX6 + 1)
+
 /*
- * The service that the lookup is for; NULL: none. Bindings are looked for from the most specific
- * protocol and port on, so a later one wins only if its prefix is longer. This is asked only where
- * two match.
+ * Take the binding with just this protocol and port in place of the best one if its prefix is
+ * longer. The length of the best one is asked only where there is another.
  */
-static __always_inline struct dispatch_service *find_service(union key *key, bool v6, __u16 proto,
+static __always_inline void take_if_longer(struct best *best, union key *key, bool v6, __u16 proto,
+					   __be16 port)
+{
+	const __u32 max = v6 ? MAX_PREFIX6 : MAX_PREFIX4;
+	struct dispatch_service *found;
+
+	if (best->length == max)
+		return;
+	found = find(key, v6, proto, port, max);
+	if (!found)
+		return;
+	if (best->binding) {
+		if (best->length == UNKNOWN_LENGTH) {
+			bool whole =
+				find(key, v6, best->proto, best->port, max - 1) != best->binding;
+
+			best->length =
+				whole ? max
+				      : length_of(key, v6, best->proto, best->port, best->binding);
+		}
+		if (best->length == max || find(key, v6, proto, port, best->length) == found)
+			return;
+	}
+	best->binding = found;
+	best->proto = proto;
+	best->port = port;
+	best->length = UNKNOWN_LENGTH;
+}
+
+/*
+ * Of the bindings that match, the best one; NULL: none. They are looked for from the most specific
+ * protocol and port on, so a later one wins only if its prefix is longer.
+ */
+static __always_inline struct dispatch_service *find_longest(union key *key, bool v6, __u16 proto,
 							     __be16 port)
 {
-	const __u32 max = v6 ? MAX_PREFIX6 : MAX_PREFIX4, unknown = max + 1;
-	struct dispatch_service *best = NULL;
-	__u32 length = unknown;
-	__u16 best_proto = 0;
-	__be16 best_port = 0;
+	struct best best = {.length = UNKNOWN_LENGTH};
 
+	if (v6 ? is_empty(&dispatch6) : is_empty(&dispatch4))
+		return NULL;
+	take_if_longer(&best, key, v6, proto, port);
+	take_if_longer(&best, key, v6, any, port);
+	take_if_longer(&best, key, v6, proto, 0);
+	take_if_longer(&best, key, v6, any, 0);
+	return best.binding;
+}
+
+/* The binding of just this address, port and protocol; NULL: none. */
+static __always_inline struct dispatch_service *find_host(const union key *key, bool v6,
+							  __u16 proto, __be16 port)
+{
 	if (v6) {
 		struct dispatch_host6 host = {.proto = proto, .port = port, .addr = key->v6.addr};
 
-		best = bpf_map_lookup_elem(&dispatch_host6, &host);
+		return bpf_map_lookup_elem(&dispatch_host6, &host);
 	} else {
 		struct dispatch_host4 host = {.proto = proto, .port = port, .addr = key->v4.addr};
 
-		best = bpf_map_lookup_elem(&dispatch_host4, &host);
+		return bpf_map_lookup_elem(&dispatch_host4, &host);
 	}
-	if (best || (v6 ? is_empty(&dispatch6) : is_empty(&dispatch4)))
-		return best;
-#pragma unroll
-	for (int i = 0; i < 4; i++) {
-		__u16 p = i & 1 ? any : proto;
-		__be16 q = i & 2 ? 0 : port;
-		struct dispatch_service *found = find(key, v6, p, q, max);
-
-		if (!found)
-			continue;
-		if (best) {
-			if (length == unknown)
-				length = find(key, v6, best_proto, best_port, max - 1) == best
-						 ? length_of(key, v6, best_proto, best_port, best)
-						 : max;
-			if (length == max)
-				break;
-			if (find(key, v6, p, q, length) == found)
-				continue;
-		}
-		best = found;
-		best_proto = p;
-		best_port = q;
-		length = unknown;
-	}
-	return best;
 }
 
 /* ---- sockets */
@@ -210,33 +235,40 @@ static __always_inline struct bpf_sock *find_socket(__u32 service, bool v6, bool
 	return bpf_map_lookup_elem(&dispatch_socket, &slot);
 }
 
+static __always_inline int without_socket(void)
+{
+	return dispatch_fall_through ? SK_PASS : SK_DROP;
+}
+
 static __always_inline int dispatch(struct bpf_sk_lookup *ctx, union key *key, bool v6)
 {
-	const int without = dispatch_fall_through ? SK_PASS : SK_DROP;
+	const __be16 port = bpf_htons(ctx->local_port);
 	struct dispatch_service *binding;
 	struct dispatch_stats *stats;
 	struct bpf_sock *sk;
 	__u32 service;
 	long err;
 
-	binding = find_service(key, v6, ctx->protocol, bpf_htons(ctx->local_port));
+	binding = find_host(key, v6, ctx->protocol, port);
+	if (!binding)
+		binding = find_longest(key, v6, ctx->protocol, port);
 	if (!binding)
 		return SK_PASS;
 	service = binding->service;
 	stats = bpf_map_lookup_elem(&dispatch_stats, &service);
 	if (!stats) /* no such service: its number is too high */
-		return without;
+		return without_socket();
 
 	sk = find_socket(service, v6, ctx->protocol == udp);
 	if (!sk) {
 		stats->no_socket++;
-		return without;
+		return without_socket();
 	}
 	err = bpf_sk_assign(ctx, sk, dispatch_no_reuseport ? BPF_SK_LOOKUP_F_NO_REUSEPORT : 0);
 	bpf_sk_release(sk);
 	if (err) {
 		stats->refused++;
-		return without;
+		return without_socket();
 	}
 	stats->dispatched++;
 	return SK_PASS;
@@ -245,7 +277,7 @@ static __always_inline int dispatch(struct bpf_sk_lookup *ctx, union key *key, b
 SEC("sk_lookup")
 int sk_dispatch(struct bpf_sk_lookup *ctx)
 {
-	union key key = {};
+	union key key; /* what is left out here, find() fills in */
 
 	if (ctx->family == AF_INET) {
 		key.v4.addr = ctx->local_ip4;

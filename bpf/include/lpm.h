@@ -18,12 +18,13 @@ struct lpm_trie {
  * Has this LPM trie no entry? The kernel counts them, whoever adds and removes them. A lookup in an
  * empty trie takes several times as long as this. libbpf finds the place of the count by the BTF of
  * the running kernel. The barrier keeps one such place for each map: clang 19 would else keep it in
- * a register and add it to several maps, which the verifier refuses.
+ * a register and add it to several maps, which the verifier refuses. No `const`: for gcc, libbpf
+ * would look for a type of that name.
  */
-static __always_inline bool is_empty(const void *map)
+static __always_inline bool is_empty(void *map)
 {
 	asm volatile("" ::: "memory");
-	return !((const struct lpm_trie *)map)->n_entries;
+	return !((struct lpm_trie *)map)->n_entries;
 }
 
 #endif
