@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdio>
@@ -25,8 +26,10 @@
 #include "lib/type.h"
 #include "lib/value.h"
 #include "sockmap-update/find.h"
+#include "sockmap-update/process.h"
 #include "sockmap-update/service.h"
 #include "sockmap-update/socket.h"
+#include "sockmap-update/unit.h"
 
 struct Options {
 	CommonOptions common;
@@ -36,9 +39,11 @@ struct Options {
 	std::optional<LocalAddress> listen;
 	std::optional<__u64> cookie;
 	bool listen_fds = false;
+	std::string unit;
 	bool remove = false;
 
-	std::string listen_fd; // NAME or INDEX of --listen-fds; empty: the only one
+	std::string listen_fd; // NAME or INDEX of --listen-fds; empty: any
+	bool all = false;      // of the sockets found
 	__u64 flags = BPF_ANY; // BPF_NOEXIST or BPF_EXIST
 	bool force = false;
 	std::optional<__u64> replace_if; // the cookie of the socket that is in the slot
@@ -54,6 +59,7 @@ static void usage()
 	      "       sockmap-update [OPTIONS] --listen=PROTO:ADDR:PORT MAP [KEY]\n"
 	      "       sockmap-update [OPTIONS] --cookie=COOKIE MAP [KEY]\n"
 	      "       sockmap-update [OPTIONS] --listen-fds[=NAME|INDEX] MAP [KEY]\n"
+	      "       sockmap-update [OPTIONS] --unit=UNIT MAP [KEY]\n"
 	      "       sockmap-update --delete MAP [KEY]\n"
 	      "Put a socket into the sockmap, sockhash or reuseport_sockarray pinned at MAP,\n"
 	      "under KEY (default: 0), or take the socket under KEY out. A socket that no\n"
@@ -65,7 +71,10 @@ static void usage()
 	      "                          `ss -e`\n"
 	      "      --listen-fds[=NAME|INDEX]  a socket passed by systemd (LISTEN_FDS): the\n"
 	      "                          only one, or the one with this name or number from 0\n"
+	      "      --unit=UNIT         a socket of this systemd unit\n"
 	      "      --delete            take the socket out of the map\n"
+	      "      --all               all sockets that are found, under KEY and the keys\n"
+	      "                          behind it; with --service, each in its own slot\n"
 	      "      --force             put it there, even if no sk_lookup program can use it\n"
 	      "      --noexist           only if the slot is empty\n"
 	      "      --exist             only if the slot is used\n"
@@ -85,13 +94,14 @@ static void usage()
 
 static void parse_positional(int argc, char **argv, Options &o)
 {
-	int sources = o.listen.has_value() + o.cookie.has_value() + o.listen_fds + o.remove;
+	int sources = o.listen.has_value() + o.cookie.has_value() + o.listen_fds + !o.unit.empty() +
+		      o.remove;
 	std::vector<std::string> args(argv, argv + argc);
 	size_t at = 0;
 
 	if (sources > 1)
-		throw UsageError(
-			"--listen, --cookie, --listen-fds and --delete cannot be used together");
+		throw UsageError("--listen, --cookie, --listen-fds, --unit and --delete cannot be "
+				 "used together");
 	if (!sources) {
 		if (args.size() < 3)
 			throw UsageError("PID, FD and MAP are needed");
@@ -99,6 +109,10 @@ static void parse_positional(int argc, char **argv, Options &o)
 		o.fd = static_cast<int>(parse_number(args[1], "FD", 0, INT_MAX));
 		at = 2;
 	}
+	if (o.all && !o.listen && !o.listen_fds && o.unit.empty())
+		throw UsageError("--all can only be used with --listen, --listen-fds and --unit");
+	if (o.all && o.flags != BPF_ANY)
+		throw UsageError("--noexist, --exist and --replace-if cannot be used with --all");
 	if (o.remove && (o.flags != BPF_ANY || o.force))
 		throw UsageError("--noexist, --exist, --replace-if and --force cannot be used with "
 				 "--delete");
@@ -135,7 +149,9 @@ static bool parse(int argc, char **argv, Options &o)
 		{"listen", required_argument, nullptr, 'l'},
 		{"cookie", required_argument, nullptr, 'c'},
 		{"listen-fds", optional_argument, nullptr, 'L'},
+		{"unit", required_argument, nullptr, 'u'},
 		{"delete", no_argument, nullptr, 'd'},
+		{"all", no_argument, nullptr, 'a'},
 		{"noexist", no_argument, nullptr, 'N'},
 		{"exist", no_argument, nullptr, 'E'},
 		{"force", no_argument, nullptr, 'f'},
@@ -165,8 +181,17 @@ static bool parse(int argc, char **argv, Options &o)
 			o.listen_fds = true;
 			o.listen_fd = value;
 			break;
+		case 'u':
+			o.unit = require_nonempty(value, "--unit");
+			if (o.unit.find('/') != std::string::npos)
+				throw UsageError("--unit " + quote(o.unit) +
+						 " is not the name of a unit");
+			break;
 		case 'd':
 			o.remove = true;
+			break;
+		case 'a':
+			o.all = true;
 			break;
 		case 'N':
 			set_flags(o, BPF_NOEXIST);
@@ -196,15 +221,18 @@ static bool parse(int argc, char **argv, Options &o)
 	return true;
 }
 
-static Fd find_socket(const Options &o)
+static std::vector<Fd> find_sockets(const Options &o)
 {
-	if (o.pid)
-		return socket_of_process(o.pid, o.fd);
+	std::vector<Fd> one;
+
 	if (o.listen)
-		return socket_by_address(*o.listen);
-	if (o.cookie)
-		return socket_by_cookie(*o.cookie);
-	return socket_passed(o.listen_fd);
+		return sockets_by_address(*o.listen, o.all);
+	if (o.listen_fds)
+		return sockets_passed(o.listen_fd, o.all);
+	if (!o.unit.empty())
+		return sockets_of_unit(o.unit, o.all);
+	one.push_back(o.cookie ? socket_by_cookie(*o.cookie) : socket_of_process(o.pid, o.fd));
+	return one;
 }
 
 // ---- the slot
@@ -333,18 +361,42 @@ static std::string why_refused_by_array(const Fd &sock)
 	fail(err, what);
 }
 
-static void update(const Fd &map, const struct bpf_map_info &info,
-		   const std::vector<unsigned char> &key, const Fd &sock, __u64 flags,
-		   const std::string &what)
-{
-	__u64 value = sock.get();
-	__u32 value32 = sock.get();
+// A socket and its place.
+struct Slot {
+	Fd sock;
+	std::string name; // its key, as the user types it
+	std::vector<unsigned char> key;
+};
 
-	if (bpf_map_update_elem(map.get(), key.data(),
-				info.value_size == sizeof(value) ? static_cast<void *>(&value)
-								 : &value32,
-				flags))
-		fail_update(errno, what, info, sock);
+// Returns false where that fails; errno says why.
+static bool put(const Fd &map, const struct bpf_map_info &info, const Slot &slot, __u64 flags)
+{
+	__u64 value = slot.sock.get();
+	__u32 value32 = slot.sock.get();
+	void *sized = info.value_size == sizeof(value) ? static_cast<void *>(&value) : &value32;
+
+	return bpf_map_update_elem(map.get(), slot.key.data(), sized, flags) == 0;
+}
+
+// All of them or, where that fails, none but those in place of another socket, which cannot be had
+// back.
+static void put_all(const Fd &map, const struct bpf_map_info &info, const std::vector<Slot> &slots,
+		    const std::string &to)
+{
+	std::vector<const Slot *> was_empty;
+
+	for (const Slot &slot : slots) {
+		if (put(map, info, slot, BPF_NOEXIST)) {
+			was_empty.push_back(&slot);
+			continue;
+		}
+		if (errno == EEXIST && put(map, info, slot, BPF_ANY))
+			continue;
+		int err = errno;
+		for (const Slot *put_before : was_empty)
+			bpf_map_delete_elem(map.get(), put_before->key.data());
+		fail_update(err, to + quote(slot.name), info, slot.sock);
+	}
 }
 
 static void remove(const Fd &map, const std::vector<unsigned char> &key, const std::string &what)
@@ -357,11 +409,16 @@ static void remove(const Fd &map, const std::vector<unsigned char> &key, const s
 	fail(errno, what, errno == EPERM ? "the map is frozen or read-only" : "");
 }
 
-static void report(const std::string &result, const CommonOptions &common)
+static void report(const std::vector<std::string> &results, const CommonOptions &common)
 {
-	if (common.verbose)
-		puts(result.c_str());
-	flush_stdout("but it is done: " + result);
+	std::string done;
+
+	for (const std::string &result : results) {
+		if (common.verbose)
+			puts(result.c_str());
+		done += (done.empty() ? "" : "; ") + result;
+	}
+	flush_stdout("but it is done: " + done);
 }
 
 // Refuse a socket that no sk_lookup program can use; with `force`, say so when it is done.
@@ -420,8 +477,50 @@ static int remove_sockets(const Options &o, const Fd &map, const struct bpf_map_
 			fail("delete the sockets of service " + quote(o.service), "it has none");
 		result = "service " + printable(o.service) + ": empty";
 	}
-	report(result, o.common);
+	report({result}, o.common);
 	return 0;
+}
+
+// Each socket under a key of its own, from `first` on.
+static std::vector<Slot> slots_from(const std::string &first, const struct bpf_map_info &info,
+				    std::vector<Fd> sockets)
+{
+	std::vector<Slot> slots;
+
+	if (sockets.size() > 1 && info.type == BPF_MAP_TYPE_SOCKHASH)
+		fail("find the keys of " + std::to_string(sockets.size()) + " sockets",
+		     "those of a sockhash have no order: give it one socket at a time");
+	for (Fd &sock : sockets) {
+		std::string name =
+			slots.empty()
+				? first
+				: std::to_string(integer(named_type("u32"), slots.back().key) + 1);
+
+		slots.push_back({std::move(sock), name, parse_key(name, info)});
+	}
+	return slots;
+}
+
+// Each socket in the slot that the service has for such. Of a group with SO_REUSEPORT one is
+// enough.
+static std::vector<Slot> slots_of_service(__u32 service, const struct bpf_map_info &info,
+					  std::vector<Fd> sockets)
+{
+	std::vector<Slot> slots;
+
+	for (Fd &sock : sockets) {
+		std::string name = std::to_string(slot_of_service(service, sock));
+		auto same = std::ranges::find(slots, name, &Slot::name);
+
+		if (same == slots.end())
+			slots.push_back({std::move(sock), name, parse_key(name, info)});
+		else if (!are_one_group(same->sock, sock))
+			fail("find the slots of service " + std::to_string(service),
+			     "two sockets are for one: choose one by --cookie: " +
+				     cookie_text(cookie_of(same->sock)) + ", " +
+				     cookie_text(cookie_of(sock)));
+	}
+	return slots;
 }
 
 static int sockmap_update(int argc, char **argv)
@@ -441,23 +540,26 @@ static int sockmap_update(int argc, char **argv)
 	if (o.remove)
 		return remove_sockets(o, map, info);
 
-	std::vector<unsigned char> key = parse_key(o.key, info);
+	parse_key(o.key, info);
 	__u32 service = o.service.empty() ? 0 : service_number(o.service, o.map);
 	enter_netns(o.common.netns);
-	Fd sock = find_socket(o);
-	if (service) {
-		o.key = std::to_string(slot_of_service(service, sock));
-		key = parse_key(o.key, info);
+	std::vector<Slot> slots = service ? slots_of_service(service, info, find_sockets(o))
+					  : slots_from(o.key, info, find_sockets(o));
+	std::string to = "update map " + quote(o.map) + " at key ";
+	std::vector<std::string> results;
+	for (const Slot &slot : slots) {
+		results.push_back("key " + printable(slot.name) + ": socket with cookie " +
+				  cookie_text(cookie_of(slot.sock)));
+		if (info.type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
+			check_usable(slot.sock, o.common.netns, o.force, to + quote(slot.name));
 	}
-	std::string what = "update map " + quote(o.map) + " at key " + quote(o.key);
-	std::string result =
-		"key " + printable(o.key) + ": socket with cookie " + cookie_text(cookie_of(sock));
-	if (info.type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
-		check_usable(sock, o.common.netns, o.force, what);
 	if (o.replace_if)
-		check_holds(map, info, key, *o.replace_if, what);
-	update(map, info, key, sock, o.flags, what);
-	report(result, o.common);
+		check_holds(map, info, slots[0].key, *o.replace_if, to + quote(slots[0].name));
+	if (o.all)
+		put_all(map, info, slots, to);
+	else if (!put(map, info, slots[0], o.flags))
+		fail_update(errno, to + quote(slots[0].name), info, slots[0].sock);
+	report(results, o.common);
 	return 0;
 }
 

@@ -9,7 +9,7 @@ bats_require_minimum_version 1.8.0
 # The tool that tests/tools/TOOL.bats tests.
 TOOL=$(basename "$BATS_TEST_FILENAME" .bats)
 
-for helpers in requires hosts sockets processes users pins expect kill; do
+for helpers in requires hosts sockets processes units users pins expect kill; do
 	# shellcheck source=/dev/null # each is checked itself
 	. "${BASH_SOURCE[0]%/*}/$helpers.bash"
 done
@@ -28,6 +28,7 @@ setup() {
 teardown() {
 	local ns
 	stop_all
+	remove_units
 	for ns in "${NETNS[@]}"; do
 		ip netns del "$ns" || true
 	done

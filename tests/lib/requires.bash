@@ -22,6 +22,7 @@ requires() {
 		cap-bpf) cap_bpf || skip "with CAP_BPF alone nothing can be loaded here" ;;
 		protocol:*) socket_of "${need#protocol:}" || skip "this kernel has no ${need#protocol:} sockets" ;;
 		tls) "$HOOKSET_ROOT/tests/lib/probe.py" tls 2>/dev/null || skip "this kernel has no TLS of its own" ;;
+		control-groups) [ -n "$(control_groups)" ] || skip "no control groups are mounted where systemd has them" ;;
 		libxdp) compgen -G "$LIBXDP_DISPATCHER" >/dev/null || skip "needs libxdp's $LIBXDP_DISPATCHER" ;;
 		run-sk-lookup) run_sk_lookup || skip "this kernel runs no sk_lookup program for a test" ;;
 		xdp-frags) xdp_frags || skip "this kernel has no XDP programs for frames of several buffers" ;;

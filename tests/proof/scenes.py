@@ -96,6 +96,7 @@ SCENES = [
     Scene("sockmap-update --service", "sockmap-update --service web {pid} 3 {d}/maps/dispatch_socket",
           "bpftool prog load {build}/sk_dispatch.bpf.o {d}/dispatch pinmaps {d}/maps; {build}/map-edit {d}/maps/dispatch_name add 7=web",
           ("maps/dispatch_socket",)),
+    Scene("sockmap-update --all", "sockmap-update --all --listen tcp:127.0.0.1:7777 {d}/maps/echo_socket", ECHO, ("maps/echo_socket",)),
     Scene("blocklist-load load", "blocklist-load {d}/maps load {t}/new", BLOCK + "{build}/blocklist-load {d}/maps load {t}/old", ("verdicts",)),
     Scene("blocklist-load load, reserved", "blocklist-load {d}/maps load {t}/new",
           BLOCK + "{build}/blocklist-load {d}/maps reserve 16; {build}/blocklist-load {d}/maps load {t}/old", ("verdicts",)),

@@ -44,10 +44,17 @@ updates() {
 	misuse "MAP is missing" --delete
 	misuse "MAP is missing" --listen tcp:127.0.0.1:7777
 	misuse "too many arguments: 'more'" --cookie 1 "$map" 0 more
-	misuse "--listen, --cookie, --listen-fds and --delete cannot be used together" \
+	misuse "--listen, --cookie, --listen-fds, --unit and --delete cannot be used together" \
 		--cookie 1 --delete "$map"
-	misuse "--listen, --cookie, --listen-fds and --delete cannot be used together" \
+	misuse "--listen, --cookie, --listen-fds, --unit and --delete cannot be used together" \
 		--listen tcp:127.0.0.1:1 --listen-fds "$map"
+	misuse "--listen, --cookie, --listen-fds, --unit and --delete cannot be used together" \
+		--unit web --cookie 1 "$map"
+	misuse "--unit is empty" --unit "" "$map"
+	misuse "--unit '../web' is not the name of a unit" --unit ../web "$map"
+	misuse "--all can only be used with --listen, --listen-fds and --unit" --all 1 3 "$map"
+	misuse "--all can only be used with --listen, --listen-fds and --unit" --all --delete "$map"
+	misuse "--noexist, --exist and --replace-if cannot be used with --all" --all --exist --unit web "$map"
 	misuse "--noexist cannot be used with --exist and --replace-if" --noexist --exist 1 3 "$map"
 	misuse "--noexist cannot be used with --exist and --replace-if" --noexist --replace-if 1 1 3 "$map"
 	misuse "--noexist, --exist, --replace-if and --force cannot be used with --delete" --exist --delete "$map"
@@ -176,7 +183,7 @@ updates() {
 		mapfile -t cookies < <(in_ns "$ns" ss -Hlne "--$proto" | grep -o 'sk:[0-9a-f]*' | cut -c 4-)
 		[ ${#cookies[@]} -eq 2 ]
 		run -1 --separate-stderr in_ns "$ns" sockmap-update --listen "$spec" "$BPFFS/map"
-		one="sockmap-update: find socket '$spec': several sockets have this address: choose one by --cookie: "
+		one="sockmap-update: find socket '$spec': several sockets have this address: choose one by --cookie, or --all: "
 		[ "$stderr" = "$one${cookies[0]}, ${cookies[1]}" ] ||
 			[ "$stderr" = "$one${cookies[1]}, ${cookies[0]}" ]
 		sockets_are "$BPFFS/map" -
@@ -348,9 +355,9 @@ passed() {
 		passed 2 one:two sockmap-update --listen-fds=web "$BPFFS/map"
 	fails 1 "sockmap-update: find passed socket '2': not among the 2 sockets passed" \
 		passed 2 one:two sockmap-update --listen-fds=2 "$BPFFS/map"
-	fails 1 "sockmap-update: find passed socket: several sockets match: choose one by INDEX, 0 to 1" \
+	fails 1 "sockmap-update: find passed socket: several sockets match: choose one by INDEX, 0 to 1, or --all" \
 		passed 2 one:two sockmap-update --listen-fds "$BPFFS/map"
-	fails 1 "sockmap-update: find passed socket 'web': several sockets match: choose one by INDEX, 0 to 1" \
+	fails 1 "sockmap-update: find passed socket 'web': several sockets match: choose one by INDEX, 0 to 1, or --all" \
 		passed 2 web:web sockmap-update --listen-fds=web "$BPFFS/map"
 	fails 1 "sockmap-update: find passed socket '2': not a socket" \
 		passed 3 "" sockmap-update --listen-fds=2 "$BPFFS/map"
@@ -364,6 +371,82 @@ passed() {
 misuse_passed() {
 	fails 2 "sockmap-update: $1"$'\n'"Try 'sockmap-update --help'" \
 		passed 1 "" env "$2" sockmap-update --listen-fds "$BPFFS/map"
+}
+
+@test "--all: a group with SO_REUSEPORT, under one key after the other" {
+	netns ns
+	serve "$ns" server tcp:127.0.0.1:7777,reuseport tcp:127.0.0.1:7777,reuseport tcp:127.0.0.1:7777,reuseport
+	create_map map sockmap 4 8 5
+	create_map hash sockhash 4 8 5
+	local cookies map=$BPFFS/map
+
+	mapfile -t cookies < <(in_ns "$ns" ss -Htlne | grep -o 'sk:[0-9a-f]*' | cut -c 4- | sort)
+	[ ${#cookies[@]} -eq 3 ]
+	updates "" in_ns "$ns" sockmap-update --all --listen tcp:127.0.0.1:7777 "$map" 1
+	sockets_are "$map" - "${cookies[@]}" -
+	# Again, and a used slot gets another socket.
+	run -0 in_ns "$ns" sockmap-update --verbose --all --listen tcp:127.0.0.1:7777 "$map"
+	[ "$output" = "$(printf 'key %d: socket with cookie %s\n' 0 "${cookies[0]}" 1 "${cookies[1]}" 2 "${cookies[2]}")" ]
+	sockets_are "$map" "${cookies[@]}" "${cookies[2]}" -
+
+	fails 1 "sockmap-update: find key '5': index out of range (0-4)" \
+		in_ns "$ns" sockmap-update --all --listen tcp:127.0.0.1:7777 "$map" 3
+	sockets_are "$map" "${cookies[@]}" "${cookies[2]}" -
+	fails 1 "sockmap-update: find the keys of 3 sockets: those of a sockhash have no order: give it one socket at a time" \
+		in_ns "$ns" sockmap-update --all --listen tcp:127.0.0.1:7777 "$BPFFS/hash" 3
+}
+
+@test "--all: a socket that the map refuses, and what was put before it is out again" {
+	netns ns
+	serve "$ns" server udp:127.0.0.1:7777 udp:127.0.0.1:0,unbound
+	create_map map sockmap 4 8 2
+	fails 1 "sockmap-update: update map '$BPFFS/map' at key '1': the socket is UDP, not bound; a sockmap takes listening or connected TCP sockets and bound UDP sockets" \
+		passed 2 "" sockmap-update --all --listen-fds "$BPFFS/map"
+	sockets_are "$BPFFS/map" - -
+	updates "" passed 1 "" sockmap-update --all --listen-fds "$BPFFS/map"
+	sockets_are "$BPFFS/map" "$(cookie "$ns" -u 'sport = :7777')" -
+}
+
+@test "--unit: the sockets of a systemd unit, by its control group" {
+	requires root control-groups
+	local server second several cookies map=$BPFFS/map
+	netns ns
+	create_map map sockmap 4 8 4
+	# What is not a server's is left out: the one connected, and the two that are not bound or not listening.
+	serve "$ns" server tcp:127.0.0.1:7777 udp:127.0.0.1:7777 udp:127.0.0.1:0,unbound file \
+		tcp:127.0.0.1:7778,nolisten tcp:127.0.0.1:7779,to=127.0.0.1:7777
+	server=$PID
+	serve "$ns" other tcp:127.0.0.1:7780
+	second=$PID
+
+	fails 1 "sockmap-update: find the sockets of unit 'web.service': it is not active: it has no control group" \
+		in_ns "$ns" sockmap-update --unit web "$map"
+	unit "$second" web.service
+	updates "" in_ns "$ns" sockmap-update --unit web "$map"
+	sockets_are "$map" "$(cookie "$ns" -t 'sport = :7780')" - - -
+	# A delegated group below it is part of the unit.
+	unit "$server" web.service/worker
+	several="sockmap-update: find the sockets of unit 'web.service': it has several: choose one by --cookie, or --all: "
+	run -1 --separate-stderr in_ns "$ns" sockmap-update --unit web.service "$map"
+	[[ $stderr =~ ^"$several"[0-9a-f]+", "[0-9a-f]+", "[0-9a-f]+$ ]]
+	updates "" in_ns "$ns" sockmap-update --unit web.service --all "$map"
+	mapfile -t cookies < <(printf '%s\n' "$(cookie "$ns" -t 'src 127.0.0.1:7777 and dst 0.0.0.0:*')" \
+		"$(cookie "$ns" -u 'sport = :7777')" "$(cookie "$ns" -t 'sport = :7780')" | sort)
+	sockets_are "$map" "${cookies[@]}" -
+	# Who is given a control group chooses the names below it, but not the system's units.
+	fails 1 "sockmap-update: find the sockets of unit 'worker.service': it is not active: it has no control group" \
+		in_ns "$ns" sockmap-update --unit worker "$map"
+	unit "$second" user@1000.service/other.service
+	fails 1 "sockmap-update: find the sockets of unit 'other.service': it is not active: it has no control group" \
+		in_ns "$ns" sockmap-update --unit other "$map"
+
+	fails 1 "sockmap-update: update map '$map' at key '0': the socket is in another network namespace than this one: packets that sk_lookup assigns to it here get no answer (--force puts it there)" \
+		sockmap-update --unit user@1000 "$map"
+	stop "$server"
+	start sleep 60
+	unit "$PID" web.service
+	fails 1 "sockmap-update: find the sockets of unit 'web.service': none listens (TCP), or is bound and not connected (UDP)" \
+		sockmap-update --unit web "$map"
 }
 
 @test "--listen-fds as systemd-socket-activate passes a socket" {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 #include "find.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
@@ -11,14 +10,12 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <vector>
 
@@ -26,86 +23,14 @@
 #include "../lib/cli.h"
 #include "../lib/interface.h"
 #include "../lib/object.h"
+#include "process.h"
 #include "socket.h"
 
 constexpr int listen_fds_start = 3;	// SD_LISTEN_FDS_START of sd_listen_fds(3)
 constexpr int listen_fds_max = 1048576; // fs.nr_open: no process has more
 
-static bool is_socket(const Fd &fd)
-{
-	struct stat st;
-
-	return fstat(fd.get(), &st) == 0 && S_ISSOCK(st.st_mode);
-}
-
-// ---- by process and fd
-
-// Yama is a security module that a kernel may lack.
-static bool yama_restricts()
-{
-	Fd file(open("/proc/sys/kernel/yama/ptrace_scope", O_RDONLY | O_CLOEXEC));
-	char scope = '0';
-
-	return file && read(file.get(), &scope, 1) == 1 && scope > '0';
-}
-
-// Copying an fd is as tracing the process.
-static std::string why_not_copied(int pid)
-{
-	struct stat st;
-	std::string reason = "it holds rights that you do not have";
-
-	// The kernel makes /proc/PID root's where the process has changed its rights.
-	if (stat(("/proc/" + std::to_string(pid)).c_str(), &st) == 0 && st.st_uid != geteuid())
-		reason = "it is not your process";
-	else if (yama_restricts())
-		reason = "kernel.yama.ptrace_scope forbids it";
-	return needs({CAP_SYS_PTRACE}, CountsFor::Owner, reason + ": ");
-}
-
-Fd socket_of_process(int pid, int fd)
-{
-	std::string process = "process " + std::to_string(pid);
-	std::string what = "get fd " + std::to_string(fd) + " of " + process;
-	Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-
-	// For the id of a thread it is EINVAL, and since Linux 6.15 ENOENT.
-	if (!pidfd && (errno == EINVAL || errno == ENOENT))
-		fail("open " + process, "it is a thread, not a process");
-	if (!pidfd)
-		fail(errno, "open " + process);
-
-	Fd sock(static_cast<int>(syscall(SYS_pidfd_getfd, pidfd.get(), fd, 0)));
-	if (!sock)
-		fail(errno, what, errno == EPERM ? why_not_copied(pid) : "");
-	if (!is_socket(sock))
-		fail(what, "not a socket");
-	return sock;
-}
-
-// Find a process that holds the socket, as ss(8) does, and copy the socket from there.
-
-struct CloseDir {
-	void operator()(DIR *dir) const
-	{
-		closedir(dir);
-	}
-};
-using Dir = std::unique_ptr<DIR, CloseDir>;
-
-// The directory's entries that are numbers.
-static std::vector<std::string> numbers_in(const std::string &path, bool &denied)
-{
-	std::vector<std::string> found;
-	Dir dir(opendir(path.c_str()));
-
-	if (!dir && errno == EACCES)
-		denied = true;
-	while (const struct dirent *entry = dir ? readdir(dir.get()) : nullptr)
-		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
-			found.emplace_back(entry->d_name);
-	return found;
-}
+// ---- by address and by cookie: find a process that holds it, as ss(8) does, and copy it from
+// there
 
 // Is this the socket that was asked for? Its fd may be another one by now. Of an MPTCP socket, the
 // kernel gives the cookie of its first TCP subflow, which has no fd, and the inode of the socket
@@ -168,8 +93,6 @@ static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 		reason = denied ? none_of_yours() : no_process;
 	fail(what, reason);
 }
-
-// ---- by address and by cookie
 
 static Fd open_sock_diag()
 {
@@ -281,10 +204,11 @@ static std::vector<Found> sockets_at(const LocalAddress &local)
 	return found;
 }
 
-Fd socket_by_address(const LocalAddress &local)
+std::vector<Fd> sockets_by_address(const LocalAddress &local, bool all)
 {
 	std::string what = "find socket " + quote(local.text);
 	std::vector<Found> found = sockets_at(local);
+	std::vector<Fd> sockets;
 	std::string cookies;
 
 	if (found.empty())
@@ -293,11 +217,16 @@ Fd socket_by_address(const LocalAddress &local)
 				   : "no unconnected socket is bound to this address");
 	if (std::ranges::any_of(found, &Found::is_exact))
 		std::erase_if(found, [](const Found &f) { return !f.is_exact; });
+	std::ranges::sort(found, {}, &Found::cookie);
 	for (const Found &f : found)
 		cookies += (cookies.empty() ? "" : ", ") + cookie_text(f.cookie);
-	if (found.size() > 1)
-		fail(what, "several sockets have this address: choose one by --cookie: " + cookies);
-	return socket_by_inode(found[0].inode, found[0].cookie, what);
+	if (found.size() > 1 && !all)
+		fail(what, "several sockets have this address: choose one by --cookie, or --all: " +
+				   cookies);
+	sockets.reserve(found.size());
+	for (const Found &f : found)
+		sockets.push_back(socket_by_inode(f.inode, f.cookie, what));
+	return sockets;
 }
 
 Fd socket_by_cookie(__u64 cookie)
@@ -323,13 +252,14 @@ Fd socket_by_cookie(__u64 cookie)
 
 // ---- passed by systemd
 
-Fd socket_passed(const std::string &which)
+std::vector<Fd> sockets_passed(const std::string &which, bool all)
 {
 	std::string what = "find passed socket" + (which.empty() ? "" : " " + quote(which));
 	const char *pid = getenv("LISTEN_PID");
 	const char *count_text = getenv("LISTEN_FDS");
 	const char *names_text = getenv("LISTEN_FDNAMES");
 	std::vector<int> matches;
+	std::vector<Fd> sockets;
 
 	if (!pid || !count_text || pid != std::to_string(getpid()))
 		fail(what, "no socket was passed to this process (LISTEN_PID, LISTEN_FDS)");
@@ -346,14 +276,18 @@ Fd socket_passed(const std::string &which)
 	}
 	if (matches.empty())
 		fail(what, "not among the " + std::to_string(count) + " sockets passed");
-	if (matches.size() > 1)
+	if (matches.size() > 1 && !all)
 		fail(what, "several sockets match: choose one by INDEX, 0 to " +
-				   std::to_string(count - 1));
+				   std::to_string(count - 1) + ", or --all");
 
-	Fd sock(fcntl(matches[0], F_DUPFD_CLOEXEC, 0));
-	if (!sock)
-		fail(errno, what);
-	if (!is_socket(sock))
-		fail(what, "not a socket");
-	return sock;
+	for (int fd : matches) {
+		Fd sock(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+
+		if (!sock)
+			fail(errno, what);
+		if (!is_socket(sock))
+			fail(what, "not a socket");
+		sockets.push_back(std::move(sock));
+	}
+	return sockets;
 }

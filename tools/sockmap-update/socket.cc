@@ -10,6 +10,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 
 #include "../lib/cli.h"
 
@@ -67,15 +68,32 @@ bool is_connected(const Fd &sock)
 	return getpeername(sock.get(), reinterpret_cast<struct sockaddr *>(&peer), &size) == 0;
 }
 
-static bool is_bound(const Fd &sock)
+// Its address and port; all zero where it has none.
+static struct sockaddr_in6 local_address(const Fd &sock)
 {
-	// The port lies at the same place in both.
-	static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
 	struct sockaddr_in6 local = {};
 	socklen_t size = sizeof(local);
 
-	return getsockname(sock.get(), reinterpret_cast<struct sockaddr *>(&local), &size) == 0 &&
-	       local.sin6_port;
+	if (getsockname(sock.get(), reinterpret_cast<struct sockaddr *>(&local), &size))
+		return {};
+	return local;
+}
+
+bool is_bound(const Fd &sock)
+{
+	// The port lies at the same place in both.
+	static_assert(offsetof(sockaddr_in, sin_port) == offsetof(sockaddr_in6, sin6_port));
+
+	return local_address(sock).sin6_port;
+}
+
+bool are_one_group(const Fd &a, const Fd &b)
+{
+	struct sockaddr_in6 at = local_address(a);
+	struct sockaddr_in6 other = local_address(b);
+
+	return socket_option(a, SO_REUSEPORT) == 1 && socket_option(b, SO_REUSEPORT) == 1 &&
+	       memcmp(&at, &other, sizeof(at)) == 0;
 }
 
 // The name of an IPv4 or IPv6 socket that has a port, by its protocol; or nullptr.

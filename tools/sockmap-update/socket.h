@@ -24,6 +24,11 @@ int socket_option(const Fd &sock, int option);
 
 bool is_inet(const Fd &sock); // IPv4 or IPv6
 bool is_connected(const Fd &sock);
+bool is_bound(const Fd &sock);
+
+// Do both have SO_REUSEPORT, and the same local address and port? Then the kernel spreads over them
+// what it finds one of them for.
+bool are_one_group(const Fd &a, const Fd &b);
 
 // What the socket is, in the words of ss(8) and the kernel: "TCP, listening", "UDP, not bound",
 // "raw IPv4", "unix stream, not connected".
