@@ -75,6 +75,24 @@ struct {
 	__type(value, __u64);
 } dispatch_socket SEC(".maps");
 
+/*
+ * Sockets of services that are not in dispatch_socket. Key: a service; value: its own sockmap,
+ * whose keys are enum dispatch_slot. Who may write to that one needs no right to the others.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, DISPATCH_SERVICES);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_SOCKMAP);
+			__uint(max_entries, 4);
+			__type(key, __u32);
+			__type(value, __u64);
+		});
+} dispatch_owned SEC(".maps");
+
 /* Key: a service; value: the counters of each CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -221,18 +239,30 @@ static __always_inline struct dispatch_service *find_host(const union key *key, 
 /* ---- sockets */
 
 /*
- * The socket in this slot; if there is none, and the lookup is over IPv4, that in the slot of
- * IPv6, which serves both unless it is IPv6 only.
+ * The socket in this slot of `sockets`, of the service whose first slot is `first`; if there is
+ * none, and the lookup is over IPv4, that in the slot of IPv6, which serves both unless it is IPv6
+ * only.
  */
-static __always_inline struct bpf_sock *find_socket(__u32 service, bool v6, bool is_udp)
+static __always_inline struct bpf_sock *socket_in(void *sockets, __u32 first, bool v6, bool is_udp)
 {
-	__u32 slot = 4 * service + (is_udp ? udp4 : tcp4) + v6;
-	struct bpf_sock *sk = bpf_map_lookup_elem(&dispatch_socket, &slot);
+	__u32 slot = first + (is_udp ? udp4 : tcp4) + v6;
+	struct bpf_sock *sk = bpf_map_lookup_elem(sockets, &slot);
 
 	if (sk || v6)
 		return sk;
 	slot++;
-	return bpf_map_lookup_elem(&dispatch_socket, &slot);
+	return bpf_map_lookup_elem(sockets, &slot);
+}
+
+static __always_inline struct bpf_sock *find_socket(__u32 service, bool v6, bool is_udp)
+{
+	struct bpf_sock *sk = socket_in(&dispatch_socket, 4 * service, v6, is_udp);
+	void *owned;
+
+	if (sk)
+		return sk;
+	owned = bpf_map_lookup_elem(&dispatch_owned, &service);
+	return owned ? socket_in(owned, 0, v6, is_udp) : NULL;
 }
 
 static __always_inline int without_socket(void)

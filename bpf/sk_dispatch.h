@@ -68,7 +68,9 @@ struct dispatch_service {
 	__u32 service;
 };
 
-/* The sockets of a service: service N has the slots 4 * N + enum dispatch_slot of dispatch_socket.
+/*
+ * The sockets of a service: service N has the slots 4 * N + enum dispatch_slot of dispatch_socket,
+ * or a sockmap of its own in dispatch_owned, whose keys are enum dispatch_slot.
  */
 enum dispatch_slot {
 	tcp4 = 0,

@@ -240,6 +240,55 @@ answerers() {
 	no 1 "open map '$MAPS/dispatch_name': No such file or directory" web
 }
 
+@test "dispatch_owned: a plain user owns one service, and no other" {
+	requires root unprivileged-map-access
+	local mine denied user_server
+	many_addresses
+	dispatch "$ns"
+	binding add '{port=443}={service=1}' '{port=80}={service=2}'
+	service 2 root tcp:127.0.0.1:8002
+	mine=$BPFFS/mine
+	bpftool map create "$mine" type sockmap key 4 value 8 entries 4 name web
+	bpftool map update pinned "$MAPS/dispatch_owned" key 1 0 0 0 value pinned "$mine"
+	chown 65534:65534 "$mine"
+	[ "$(stat -c %a "$mine")" = 600 ]
+	start_in "$ns" "${PLAIN[@]}" "$HOOKSET_ROOT/tests/fixtures/sockets" serve user \
+		tcp:127.0.0.1:8001 "udp:[::]:8001"
+	user_server=$PID
+	poll 5 grep -qx ready "$OUT"
+
+	answers refused "$near" tcp 192.0.2.1 443
+	in_ns "$ns" "${PLAIN[@]}" sockmap-update "$user_server" 3 "$mine" 0
+	in_ns "$ns" "${PLAIN[@]}" sockmap-update "$user_server" 4 "$mine" 3
+	answers "user hello|443" "$near" tcp 192.0.2.1 443
+	answers "user hello|8001" "$near" udp 192.0.2.1 443
+	answers "root hello|80" "$near" tcp 192.0.2.1 80
+	stats_are 1 dispatched=2 no_socket=1 refused=0
+
+	# Not another's service, not the bindings, not the program, not the link.
+	for denied in "sockmap-update --service 2 $user_server 3 $MAPS/dispatch_socket" \
+		"sockmap-update --service 2 --delete $MAPS/dispatch_socket" \
+		"map-edit $MAPS/dispatch4 add {port=80}={service=1}" \
+		"map-edit $MAPS/dispatch_host4 sync /dev/null" \
+		"bpftool map update pinned $MAPS/dispatch_owned key 2 0 0 0 value pinned $mine" \
+		"sk-lookup-attach $BPFFS/prog $BPFFS/mine_link" "rm $BPFFS/link" "rm $MAPS/dispatch4"; do
+		# shellcheck disable=SC2086 # a command
+		run in_ns "$ns" "${PLAIN[@]}" $denied
+		[[ $status -ne 0 && $output == *[Pp]"ermi"* ]] || {
+			echo "$denied: $status, $output" >&2
+			return 1
+		}
+	done
+	answers "root hello|80" "$near" tcp 192.0.2.1 80
+	# A socket of root's comes first, and what root takes away is away.
+	service 1 first tcp:127.0.0.1:8003
+	answers "first hello|443" "$near" tcp 192.0.2.1 443
+	sockmap-update --delete --service 1 "$MAPS/dispatch_socket"
+	answers "user hello|443" "$near" tcp 192.0.2.1 443
+	bpftool map delete pinned "$MAPS/dispatch_owned" key 1 0 0 0
+	answers refused "$near" tcp 192.0.2.1 443
+}
+
 @test "map-edit refuses a binding that matches nothing, and a service that is none" {
 	local nothing="it would have no effect"
 	netns ns
