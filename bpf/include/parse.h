@@ -305,7 +305,8 @@ static __always_inline int parse_ip6(struct cursor *c, struct ipv6hdr **out)
 	if (!c->remaining && (next == IPPROTO_HOPOPTS || next == IPPROTO_TCP))
 		c->remaining = 0xffffffff;
 
-	for (int i = 0; i < IPV6_EXT_MAX; i++) {
+	/* Of 64 bits: on the stack, the verifier of 5.10 knows the value of no smaller counter. */
+	for (__u64 i = 0; i < IPV6_EXT_MAX; i++) {
 		struct ip6_frag_header *frag = c->pos;
 		struct ip6_ext_header *ext = c->pos;
 		__u64 is_frag, offset, len;
