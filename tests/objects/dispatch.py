@@ -7,6 +7,12 @@ dispatch.py DIR PROG ROUNDS LOOKUPS
     each of a service of its own, and none has a socket: so the counter no_socket of a service says
     how many lookups it got. What the model expects comes from Python's ipaddress.
 
+dispatch.py DIR PROG ROUNDS sync
+    In each round, random bindings of dispatch4 are replaced by others, by `map-edit sync`, while one
+    lookup is made again and again: it must find its service of before, or that of afterwards. A third
+    may be found at the very moment of a change, since the program looks several times into the trie:
+    by one in a thousand at most, and not while the other bindings are replaced.
+
 sk_dispatch(7): of the bindings that match, the one with the longest prefix wins; of these, one with
 the port; of these, one with the protocol.
 """
@@ -112,11 +118,65 @@ def play(maps, prog, number):
     return len(lookups), sum(expected.values()), len(bindings)
 
 
+LOOKUP = ipaddress.ip_address("10.0.255.1"), 443, "tcp"
+
+
+KINDS = [(length, port, proto) for length in (8, 16, 24, 32) for port in ("", "port=443 ") for proto in ("", "proto=tcp ")]
+
+
+def matching_bindings(first):
+    """Random bindings that match the lookup, and more of each kind that do not, so that a sync takes its time.
+    Returns the service of the best one, and their text."""
+    chosen = random.sample(KINDS, random.randrange(1, len(KINDS)))
+    best = max(chosen, key=lambda kind: (kind[0], bool(kind[1]), bool(kind[2])))
+    lines = []
+    for length, port, proto in KINDS:
+        network = ipaddress.ip_network((LOOKUP[0], length), strict=False)
+        if (length, port, proto) in chosen:
+            lines.append((proto, port, network, first + chosen.index((length, port, proto))))
+        for _ in range(2000):
+            other = ipaddress.ip_network((random.randrange(1 << 24, 1 << 28), length), strict=False)
+            if other != network:
+                lines.append((proto, port, other, first + 1000))
+    text = "".join(f"{{{proto}{port}addr={network}}}={{service={service}}}\n" for proto, port, network, service in lines)
+    return first + chosen.index(best), text
+
+
+def replace_bindings(maps, prog, path):
+    """Returns how often the lookup found each service, and the two that it may find."""
+    (before, old), (after, new) = matching_bindings(1), matching_bindings(2000)
+    run("map-edit", f"{maps}/dispatch4", "sync", "-", input=old)
+    counted = counts(maps)
+    with subprocess.Popen(["bpftool", "prog", "run", "pinned", prog, "ctx_in", path, "repeat", "100000000"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as lookups:  # fmt: skip
+        while counts(maps) == counted:
+            pass
+        run("map-edit", f"{maps}/dispatch4", "sync", "-", input=new)
+        lookups.terminate()
+    return counts(maps) - counted, (before, after)
+
+
+def play_sync(maps, prog, rounds):
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(context(*LOOKUP))
+        file.flush()
+        for number in range(rounds):
+            found, allowed = replace_bindings(maps, prog, file.name)
+            third = sum(found.values()) - sum(found[service] for service in allowed)
+            if third * 1000 > sum(found.values()):
+                sys.exit(f"round {number}: {dict(found)} were found, and only {allowed} may be")
+    print(f"{rounds} times replaced: no third service")
+
+
 def main():
-    maps, prog, rounds, number = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    maps, prog, rounds, number = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
     seed = int(os.environ.get("SEED") or random.randrange(1 << 32))
     print(f"SEED={seed}")
     random.seed(seed)
+    if number == "sync":
+        play_sync(maps, prog, rounds)
+        return
+    number = int(number)
     sums = [sum(column) for column in zip(*(play(maps, prog, number) for _ in range(rounds)))]
     print("{} lookups, {} of them for a service, {} bindings: no difference".format(*sums))
 

@@ -101,6 +101,14 @@ many_addresses() {
 	[[ ${lines[-1]} == "4000 lookups, "*": no difference" ]]
 }
 
+@test "bindings are replaced under lookups: none finds a service of neither" {
+	requires run-sk-lookup
+	prog-load --maps "$BPFFS/maps" "$HOOKSET_BUILD/sk_dispatch.bpf.o" "$BPFFS/prog"
+	run -0 "$BATS_TEST_DIRNAME/dispatch.py" "$BPFFS/maps" "$BPFFS/prog" 10 sync
+	echo "$output"
+	[ "${lines[-1]}" = "10 times replaced: no third service" ]
+}
+
 @test "a binding alone refuses, whoever listens; without it, the listener is back" {
 	local proto addr spec
 	many_addresses

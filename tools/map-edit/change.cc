@@ -6,13 +6,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
+#include <functional>
 #include <utility>
 
+#include "../../bpf/sk_dispatch.h"
 #include "../lib/cli.h"
 #include "../lib/fd.h"
 #include "../lib/lines.h"
 #include "../lib/object.h"
+#include "entry_bytes.h"
 #include "progress.h"
 
 // Programs by their ids, each opened once.
@@ -111,7 +115,55 @@ void check_room(const OpenMap &map, const Entries &now, const Entries &wanted, C
 	change.remove_first = most > map.info.max_entries;
 }
 
-static Batch updates(const OpenMap &map, const Entries &wanted, const Change &change)
+// ---- the order of changes
+//
+// A program that looks up an LPM trie meanwhile finds what it found before, or what it will find
+// afterwards, and no third entry: more specific entries are added before, and removed after, less
+// specific ones. For then, of the entries that match, the most specific one is always the one of
+// before or the one of afterwards. In the order of keys, a prefix comes before those within it, and
+// a field that is 0 before any other value.
+
+// How specific a binding of sk_dispatch is, where the order of keys does not tell: the prefix
+// counts before the fields that come before it in the key.
+static __u32 rank(const unsigned char *key)
+{
+	// Both families have them in the same place.
+	static_assert(offsetof(struct dispatch4, proto) == offsetof(struct dispatch6, proto) &&
+		      offsetof(struct dispatch4, port) == offsetof(struct dispatch6, port));
+	bool port = read_as<__be16>(key + offsetof(struct dispatch4, port));
+	bool proto = read_as<__u16>(key + offsetof(struct dispatch4, proto));
+
+	return read_as<__u32>(key) << 2 | port << 1 | proto;
+}
+
+static bool has_ranks(const OpenMap &map)
+{
+	return (strcmp(map.info.name, "dispatch4") == 0 &&
+		map.info.key_size == sizeof(struct dispatch4)) ||
+	       (strcmp(map.info.name, "dispatch6") == 0 &&
+		map.info.key_size == sizeof(struct dispatch6));
+}
+
+// The entries to write, in their order.
+static std::vector<__u32> update_order(const OpenMap &map, const Entries &now,
+				       const Entries &wanted, const Change &change)
+{
+	std::vector<__u32> order = change.changed;
+
+	order.insert(order.end(), change.added.begin(), change.added.end());
+	// Changes first: an old kernel's LPM trie takes none when it is full.
+	if (map.info.type != BPF_MAP_TYPE_LPM_TRIE ||
+	    now.size() + change.added.size() >= map.info.max_entries)
+		return order;
+	std::ranges::sort(order, std::greater());
+	if (has_ranks(map))
+		std::ranges::stable_sort(order, std::greater(),
+					 [&](__u32 i) { return rank(wanted.key(i)); });
+	return order;
+}
+
+static Batch updates(const OpenMap &map, const Entries &now, const Entries &wanted,
+		     const Change &change)
 {
 	size_t value_size = map.values.bytes();
 	Batch batch;
@@ -121,16 +173,13 @@ static Batch updates(const OpenMap &map, const Entries &wanted, const Change &ch
 	// One CPU has the value, the others have zero: this is the sum.
 	batch.values.resize(batch.count * value_size);
 	unsigned char *value = batch.values.data();
-	// Changes first: an old kernel's LPM trie takes none when it is full.
-	for (const std::vector<__u32> *list : {&change.changed, &change.added}) {
-		for (__u32 i : *list) {
-			const unsigned char *key = wanted.key(i);
+	for (__u32 i : update_order(map, now, wanted, change)) {
+		const unsigned char *key = wanted.key(i);
 
-			batch.keys.insert(batch.keys.end(), key, key + map.key.size);
-			memcpy(value, wanted.value(i), map.value.size);
-			make_writable(map, value, batch.programs);
-			value += value_size;
-		}
+		batch.keys.insert(batch.keys.end(), key, key + map.key.size);
+		memcpy(value, wanted.value(i), map.value.size);
+		make_writable(map, value, batch.programs);
+		value += value_size;
 	}
 	return batch;
 }
@@ -139,9 +188,14 @@ static Batch deletes(const OpenMap &map, const Entries &now, const Change &chang
 {
 	Batch batch;
 
-	batch.count = change.removed.size();
+	std::vector<__u32> order = change.removed;
+
+	if (has_ranks(map))
+		std::ranges::stable_sort(order, std::less(),
+					 [&](__u32 i) { return rank(now.key(i)); });
+	batch.count = order.size();
 	batch.keys.reserve(size_t{batch.count} * map.key.size);
-	for (__u32 i : change.removed)
+	for (__u32 i : order)
 		batch.keys.insert(batch.keys.end(), now.key(i), now.key(i) + map.key.size);
 	return batch;
 }
@@ -245,7 +299,7 @@ const char *why_not(const OpenMap &map, int err)
 void apply(const OpenMap &map, const Entries &now, const Entries &wanted, const Change &change,
 	   const std::string &what)
 {
-	Batch update = updates(map, wanted, change);
+	Batch update = updates(map, now, wanted, change);
 	Batch remove = deletes(map, now, change);
 	Progress progress;
 	__u32 updated = 0;
