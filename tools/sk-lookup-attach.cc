@@ -145,6 +145,11 @@ static void attach(const Fd &prog, const Fd &netns, const std::string &pin, cons
 		fail(errno, what, why_attach(errno));
 	// If this fails, the link goes with its fd.
 	refuse_more_than(1, netns, id, what);
+	size_t others = attached_programs(netns).size() - 1;
+	if (others)
+		warn((others == 1 ? "another program runs"
+				  : std::to_string(others) + " other programs run") +
+		     " before it: the first one that selects a socket decides (see --show)");
 	pin_all({{link, pin}}, {});
 }
 

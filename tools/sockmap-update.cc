@@ -553,6 +553,8 @@ static int sockmap_update(int argc, char **argv)
 		if (info.type != BPF_MAP_TYPE_REUSEPORT_SOCKARRAY)
 			check_usable(slot.sock, o.common.netns, o.force, to + quote(slot.name));
 	}
+	if (service && !has_binding(service, o.map))
+		warn("no binding is for service " + std::to_string(service) + " yet");
 	if (o.replace_if)
 		check_holds(map, info, slots[0].key, *o.replace_if, to + quote(slots[0].name));
 	if (o.all)

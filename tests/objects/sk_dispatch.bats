@@ -236,6 +236,14 @@ answerers() {
 	run -0 map-edit "$MAPS/dispatch_name" show
 	[ "$(sort <<<"$output")" = $'7="web"\n8="shell"\n9="shell"' ]
 
+	# Nothing is for service 8, by any of the maps.
+	map-edit "$MAPS/dispatch_name" add 8=mail
+	fails 0 "sockmap-update: warning: no binding is for service 8 yet" \
+		sockmap-update --netns "$ns" --service mail "$PID" 3 "$MAPS/dispatch_socket"
+	map-edit "$MAPS/dispatch_host6" add '{proto=tcp port=80 addr=2001:db8::1}={service=8}'
+	fails 0 "" sockmap-update --netns "$ns" --service mail "$PID" 3 "$MAPS/dispatch_socket"
+	map-edit "$MAPS/dispatch_name" add 8=shell
+
 	no() { fails "$1" "sockmap-update: $2" sockmap-update --netns "$ns" --service "$3" "$PID" 3 "${4:-$MAPS/dispatch_socket}"; }
 	no 1 "find service 'mail': no service has this name in '$MAPS/dispatch_name'" mail
 	no 1 "find service 'shell': services 8 and 9 have this name" shell

@@ -43,12 +43,54 @@ static __u32 service_by_name(const std::string &name, const std::string &path)
 	return found[0];
 }
 
+// What is pinned beside `map` under this name.
+static std::string beside(const std::string &map, const std::string &name)
+{
+	return map.substr(0, map.rfind('/') + 1) + name;
+}
+
+static bool binds(const Fd &bindings, __u32 service)
+{
+	struct bpf_map_info info = map_info(bindings);
+	std::vector<unsigned char> key(info.key_size);
+	struct dispatch_service value;
+
+	if (info.value_size != sizeof(value))
+		return false;
+	// Where a key is removed meanwhile, the kernel begins anew: a map has no more than this.
+	for (__u32 i = 0; i <= info.max_entries; i++) {
+		if (bpf_map_get_next_key(bindings.get(), i ? key.data() : nullptr, key.data()))
+			return false;
+		if (bpf_map_lookup_elem(bindings.get(), key.data(), &value) == 0 &&
+		    value.service == service)
+			return true;
+	}
+	return false;
+}
+
+bool has_binding(__u32 service, const std::string &map)
+{
+	bool seen = false;
+
+	for (const char *name : {"dispatch4", "dispatch6", "dispatch_host4", "dispatch_host6"}) {
+		LIBBPF_OPTS(bpf_obj_get_opts, opts, .file_flags = BPF_F_RDONLY);
+		Fd bindings(bpf_obj_get_opts(beside(map, name).c_str(), &opts));
+
+		if (!bindings)
+			continue;
+		seen = true;
+		if (binds(bindings, service))
+			return true;
+	}
+	return !seen;
+}
+
 __u32 service_number(const std::string &number_or_name, const std::string &map)
 {
 	if (is_digits(number_or_name))
 		return static_cast<__u32>(
 			parse_number(number_or_name, "--service", 1, DISPATCH_SERVICES - 1));
-	return service_by_name(number_or_name, map.substr(0, map.rfind('/') + 1) + "dispatch_name");
+	return service_by_name(number_or_name, beside(map, "dispatch_name"));
 }
 
 void check_has_services(const struct bpf_map_info &info, const std::string &path)

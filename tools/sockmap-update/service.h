@@ -15,6 +15,10 @@ constexpr __u32 slots_per_service = 4;
 // directory of `map`. Throws UsageError where it is a number that no service has.
 __u32 service_number(const std::string &number_or_name, const std::string &map);
 
+// Is there a binding for the service, in one of the maps of bindings that are pinned in the
+// directory of `map`? True as well where none of these can be opened: then nobody can tell.
+bool has_binding(__u32 service, const std::string &map);
+
 // Fails where the map at `path` has no slots for services.
 void check_has_services(const struct bpf_map_info &info, const std::string &path);
 

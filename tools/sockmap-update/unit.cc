@@ -5,11 +5,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
+#include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
+#include <memory>
 
 #include "../lib/capability.h"
 #include "../lib/cli.h"
@@ -53,14 +56,16 @@ static fs::path find_group(const std::string &unit)
 	return found;
 }
 
+// Those that it has now: none where it is gone.
 static void add_processes(const fs::path &group, std::vector<int> &pids)
 {
-	std::ifstream file(group / "cgroup.procs");
+	std::unique_ptr<FILE, decltype(&fclose)> file(fopen((group / "cgroup.procs").c_str(), "re"),
+						      fclose);
 	std::error_code ignored;
-	int pid = 0;
+	std::array<char, 16> line{}; // a PID each
 
-	while (file >> pid)
-		pids.push_back(pid);
+	while (file && fgets(line.data(), line.size(), file.get()))
+		pids.push_back(static_cast<int>(strtol(line.data(), nullptr, 10)));
 	for (const fs::directory_entry &entry : fs::directory_iterator(group, ignored))
 		if (entry.is_directory(ignored))
 			add_processes(entry.path(), pids);
