@@ -784,6 +784,7 @@ fill() {
 	"$PACKETS" passes "$BATS_TEST_DIRNAME/packets/tcp.table" "$FW/prog" >/dev/null || true
 }
 
+# bats test_tags=kernel-free
 @test "map-edit show, a file, sync: exact for every map, counters too" {
 	local map maps=0 saved=$BATS_TEST_TMPDIR/saved
 	requires root
@@ -829,6 +830,7 @@ unit() {
 		"$LIBEXEC/hookset-firewall" "$verb" "$2"
 }
 
+# bats test_tags=kernel-free
 @test "the systemd unit: stop saves, start restores, with rules, counters and verdicts as they were" {
 	requires root cmd:systemd-analyze
 	hosts

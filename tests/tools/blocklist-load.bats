@@ -650,6 +650,7 @@ kept_and_reserved() {
 	fi
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: reserve itself is killed: the list is kept, and once more completes the pair" {
 	local BEFORE=0 BETWEEN=0 AFTER=0 NEW=9 OLD="" OLD_PAIR=""
 	requires root cmd:strace
@@ -683,6 +684,7 @@ load_in_turn() {
 	done
 }
 
+# bats test_tags=kernel-free
 @test "blocklist-load: several at a time: the active list is one of the lists, never a mixture" {
 	local loader loaders now mib seen
 	requires root

@@ -174,18 +174,21 @@ each_key() {
 	[ "$n" -eq 17 ]
 }
 
+# bats test_tags=kernel-free
 @test "map-edit: hash: each key type, each verb" {
 	local percpu=
 	requires root
 	each_key hash
 }
 
+# bats test_tags=kernel-free
 @test "map-edit: lru_hash: each key type, each verb" {
 	local percpu=
 	requires root
 	each_key lru_hash
 }
 
+# bats test_tags=kernel-free
 @test "map-edit: percpu_hash: each key type, each verb" {
 	local percpu=yes
 	requires root
@@ -1397,6 +1400,7 @@ kill_loop() {
 	echo "# $output" >&3
 }
 
+# bats test_tags=kernel-free
 @test "map-edit sync: kill -9 at random moments: the old list, the new one, or both" {
 	local i
 	requires root

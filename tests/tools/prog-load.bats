@@ -230,6 +230,7 @@ if not eval(sys.argv[2]):
 	done
 }
 
+# bats test_tags=kernel-free
 @test "--set: a variable of each type" {
 	local obj=$BATS_FILE_TMPDIR/knobs.o pin=$BPFFS/prog setting expression
 	requires root
