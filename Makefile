@@ -42,6 +42,7 @@ FUZZERS := $(patsubst tests/proof/fuzzers/%.cc,%,$(filter-out %/replay.cc,$(wild
 MAN7    := $(wildcard tools/man/*.7)
 MAN8    := $(wildcard tools/man/*.8)
 UNITS   := $(wildcard tools/systemd/*.service)
+DROPINS := $(wildcard tools/systemd/*.conf)
 LIBEXEC := $(wildcard tools/libexec/*)
 COMPLETIONS := $(PREFIX)/share/bash-completion/completions
 
@@ -229,6 +230,10 @@ install: all
 	for unit in $(notdir $(UNITS)); do \
 		sed 's|/usr/local/|$(PREFIX)/|g' "tools/systemd/$$unit" \
 			> "$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit" || exit; \
+	done
+	for dropin in $(notdir $(DROPINS)); do \
+		sed 's|/usr/local/|$(PREFIX)/|g' "tools/systemd/$$dropin" \
+			> "$(DESTDIR)$(PREFIX)/lib/hookset/$$dropin" || exit; \
 	done
 	for script in $(notdir $(LIBEXEC)); do \
 		sed 's|/usr/local/|$(PREFIX)/|g' "tools/libexec/$$script" \

@@ -97,7 +97,12 @@ would_build() {
 	for file in "$HOOKSET_ROOT"/tools/libexec/*; do
 		diff "$dest/opt/hookset/lib/hookset/$(basename "$file")" <(sed 's|/usr/local/|/opt/hookset/|g' "$file")
 	done
-	[ -f "$dest/$(grep -oP 'OBJ:-\K[^}]+' "$dest/opt/hookset/lib/hookset/hookset-firewall")" ]
+	for file in hookset-firewall hookset-dispatch; do
+		[ -f "$dest/$(grep -oP 'OBJ:-\K[^}]+' "$dest/opt/hookset/lib/hookset/$file")" ]
+	done
+	diff "$dest/opt/hookset/lib/hookset/dispatch-server.conf" \
+		<(sed 's|/usr/local/|/opt/hookset/|g' "$HOOKSET_ROOT/tools/systemd/dispatch-server.conf")
+	[ -x "$dest$(grep -oP '^ExecStartPost=\+\K\S+' "$dest/opt/hookset/lib/hookset/dispatch-server.conf")" ]
 	[ -z "$(find "$dest" -type f -not -path '*/opt/hookset/*')" ]
 
 	run -0 make -C "$HOOKSET_ROOT" uninstall DESTDIR="$dest" PREFIX=/opt/hookset

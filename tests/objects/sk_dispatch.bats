@@ -1,10 +1,13 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
+# shellcheck disable=SC2030,SC2031 # each test is a subshell
 # sk_dispatch on real sockets: which service answers, and what a client hears where none does.
 # Answers are those of tests/fixtures/sockets: "NAME hello|PORT", or "refused".
 
 load ../lib/helpers
 ns='' near='' # by netns()
+UNIT=$BATS_TEST_DIRNAME/../../tools/systemd/hookset-dispatch@.service
+LIBEXEC=$(cd "$BATS_TEST_DIRNAME/../../tools/libexec" && pwd)
 
 # dispatch NETNS [PROG_LOAD_OPTION...]: sk_dispatch is attached there. Its maps are in $MAPS.
 dispatch() {
@@ -326,6 +329,82 @@ answerers() {
 	no dispatch_name "$nothing: services have the numbers from 1 to 4095" '0=web'
 	no dispatch_name "$nothing: sockmap-update takes digits for the number of a service" '7=80'
 	no dispatch_name "$nothing: the name is empty" '7=""'
+}
+
+# unit_does KEY: run this command of the systemd unit for $ns, with the script of this tree.
+unit_does() {
+	local verb
+	verb=$(sed -nE "s,^$1=-?/usr/local/lib/hookset/hookset-dispatch (\\w+) %I$,\\1,p" "$UNIT")
+	env OBJ="$HOOKSET_BUILD/sk_dispatch.bpf.o" PINS="$MAPS" FILES="$BATS_TEST_TMPDIR/files" \
+		"$LIBEXEC/hookset-dispatch" "$verb" "$ns"
+}
+
+# bats test_tags=kernel-free
+@test "the systemd unit: the files are the truth at start and reload, and the sockets stay" {
+	requires root cmd:systemd-analyze
+	local files=$BATS_TEST_TMPDIR/files program
+	many_addresses
+	MAPS=$BPFFS/unit
+	mkdir "$files"
+	echo '1=web' >"$files/dispatch_name"
+	printf '# HTTPS\n{proto=tcp port=443 addr=192.0.2.0/24}={service=1}\n' >"$files/dispatch4"
+	cp -r "$files" "$BATS_TEST_TMPDIR/before"
+	unit_does ExecStart
+	service web one tcp:127.0.0.1:7001
+	answers "one hello|443" "$near" tcp 192.0.2.1 443
+	answers refused "$near" tcp 192.0.2.1 80
+
+	echo '{proto=tcp port=80 addr=192.0.2.1}={service=1}' >"$files/dispatch_host4"
+	program=$(bpftool -j prog show pinned "$MAPS/prog" | jq .id)
+	unit_does ExecReload
+	answers "one hello|443" "$near" tcp 192.0.2.1 443
+	answers "one hello|80" "$near" tcp 192.0.2.1 80
+	[ "$(bpftool -j prog show pinned "$MAPS/prog" | jq .id)" -gt "$program" ]
+	# With a bad line in one file, none is read.
+	rm "$files/dispatch_host4"
+	echo nonsense >>"$files/dispatch4"
+	run -1 --separate-stderr unit_does ExecReload
+	# shellcheck disable=SC2154 # run sets it
+	[[ -z $output && $stderr == *"files/dispatch4:3: 'nonsense' is not a struct"* ]]
+	answers "one hello|443" "$near" tcp 192.0.2.1 443
+	answers "one hello|80" "$near" tcp 192.0.2.1 80
+	# Without its file, a map is empty.
+	sed -i '/nonsense/d' "$files/dispatch4"
+	unit_does ExecReload
+	answers refused "$near" tcp 192.0.2.1 80
+
+	unit_does ExecStopPost
+	[ ! -e "$MAPS" ]
+	answers refused "$near" tcp 192.0.2.1 443
+	diff -r "$files" "$BATS_TEST_TMPDIR/before"
+
+	# A bad line is named, and nothing is attached; without any file as well.
+	echo nonsense >>"$files/dispatch4"
+	run -1 --separate-stderr unit_does ExecStart
+	[[ $stderr == *"files/dispatch4:3: 'nonsense' is not a struct"* ]]
+	[ ! -e "$MAPS/link" ]
+	unit_does ExecStopPost
+	rm "$files"/*
+	run -1 --separate-stderr unit_does ExecStart
+	[ "$stderr" = "hookset-dispatch: no file of bindings in '$files'" ]
+	[ ! -e "$MAPS/link" ]
+	unit_does ExecStopPost
+
+	sed "s|/usr/local/lib/hookset/|$LIBEXEC/|" "$UNIT" >"$BATS_TEST_TMPDIR/hookset-dispatch@host.service"
+	printf '[Service]\nType=notify\nExecStart=/bin/true\n' >"$BATS_TEST_TMPDIR/web.service"
+	mkdir "$BATS_TEST_TMPDIR/web.service.d"
+	sed "s|/usr/local/sbin/|$HOOKSET_BUILD/|" "${UNIT%/*}/dispatch-server.conf" >"$BATS_TEST_TMPDIR/web.service.d/dispatch.conf"
+	run -0 systemd-analyze verify --man=no "$BATS_TEST_TMPDIR"/{hookset-dispatch@host,web}.service
+	[ "$output" = "" ]
+}
+
+@test "hookset-dispatch: wrong usage changes nothing and exits 2" {
+	local arguments
+	for arguments in "" load "load a b" "save host"; do
+		# shellcheck disable=SC2086 # several words
+		run -2 "$LIBEXEC/hookset-dispatch" $arguments
+		[ "$output" = "Usage: hookset-dispatch load|reload|stop NETNS" ]
+	done
 }
 
 # under_load CHANGE ROLL_BACK: both are made in turn, five times at least, while another host makes
