@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause OR GPL-2.0-only
 // connections serve PORT...: accept at all of these TCP ports, say hello, and wait until the
-// other side has closed. One socket a port; says "ready" first, and runs until it is killed.
+// other side has closed. A socket each for IPv4 and IPv6, and the same for UDP, which nobody reads:
+// what comes there is counted by the kernel. Says "ready" first, and runs until it is killed.
 // connections ask ADDR MS COUNT PORT...: connect to one port after the other, hear the hello,
 // and close; until there were COUNT connections, or MS milliseconds are over. Prints how many
 // were made, how many were refused, and the nanoseconds that it took.
@@ -25,42 +26,78 @@ using Clock = std::chrono::steady_clock;
 
 constexpr char hello[] = "hello";
 
-static struct sockaddr_in address_of(const char *addr, const char *port)
-{
-	struct sockaddr_in address = {};
+// An IPv4 or IPv6 address, as the system calls want it.
+struct Address {
+	struct sockaddr_storage storage = {};
+	socklen_t size = 0;
 
-	address.sin_family = AF_INET;
-	address.sin_port = htons(parse_number(port, "PORT", 1, 65535));
-	if (inet_pton(AF_INET, addr, &address.sin_addr) != 1)
-		throw UsageError("no IPv4 address: " + quote(addr));
+	const struct sockaddr *get() const
+	{
+		return reinterpret_cast<const struct sockaddr *>(&storage);
+	}
+};
+
+static Address address_of(const std::string &addr, const char *port)
+{
+	__be16 number = htons(parse_number(port, "PORT", 1, 65535));
+	Address address;
+	auto *v4 = reinterpret_cast<struct sockaddr_in *>(&address.storage);
+	auto *v6 = reinterpret_cast<struct sockaddr_in6 *>(&address.storage);
+
+	if (inet_pton(AF_INET, addr.c_str(), &v4->sin_addr) == 1) {
+		v4->sin_family = AF_INET;
+		v4->sin_port = number;
+		address.size = sizeof(*v4);
+	} else if (inet_pton(AF_INET6, addr.c_str(), &v6->sin6_addr) == 1) {
+		v6->sin6_family = AF_INET6;
+		v6->sin6_port = number;
+		address.size = sizeof(*v6);
+	} else {
+		throw UsageError("no IP address: " + quote(addr));
+	}
 	return address;
 }
 
-static const struct sockaddr *generic(const struct sockaddr_in &address)
+static void set_option(const Fd &sock, int level, int option)
 {
-	return reinterpret_cast<const struct sockaddr *>(&address);
+	int on = 1;
+
+	if (setsockopt(sock.get(), level, option, &on, sizeof(on)))
+		fail(errno, "set option " + std::to_string(option));
+}
+
+static Fd bound(const char *any, int type, const char *port)
+{
+	Address address = address_of(any, port);
+	bool v6 = address.storage.ss_family == AF_INET6;
+	Fd sock(socket(address.storage.ss_family, type | SOCK_NONBLOCK, 0));
+
+	if (v6)
+		set_option(sock, IPPROTO_IPV6, IPV6_V6ONLY);
+	// nft's tproxy wants it. It changes nothing for what comes to our own addresses.
+	set_option(sock, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_TRANSPARENT : IP_TRANSPARENT);
+	if (bind(sock.get(), address.get(), address.size))
+		fail(errno, "bind to port " + quote(port));
+	return sock;
 }
 
 static void serve(int count, char **ports)
 {
-	std::vector<Fd> listeners;
+	std::vector<Fd> sockets;
 	Fd epoll(epoll_create1(EPOLL_CLOEXEC));
 
 	for (int i = 0; i < count; i++) {
-		struct sockaddr_in address = address_of("0.0.0.0", ports[i]);
-		Fd listener(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
-		struct epoll_event event = {EPOLLIN, {}};
-		event.data.fd = listener.get();
+		for (const char *any : {"0.0.0.0", "::"}) {
+			Fd listener = bound(any, SOCK_STREAM, ports[i]);
+			struct epoll_event event = {EPOLLIN, {}};
+			event.data.fd = listener.get();
 
-		// nft's tproxy wants it. It changes nothing for what comes to our own addresses.
-		int on = 1;
-		if (setsockopt(listener.get(), IPPROTO_IP, IP_TRANSPARENT, &on, sizeof(on)))
-			fail(errno, "set IP_TRANSPARENT");
-		if (bind(listener.get(), generic(address), sizeof(address)) ||
-		    listen(listener.get(), SOMAXCONN) ||
-		    epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &event))
-			fail(errno, "listen at port " + quote(ports[i]));
-		listeners.push_back(std::move(listener));
+			if (listen(listener.get(), SOMAXCONN) ||
+			    epoll_ctl(epoll.get(), EPOLL_CTL_ADD, listener.get(), &event))
+				fail(errno, "listen at port " + quote(ports[i]));
+			sockets.push_back(std::move(listener));
+			sockets.push_back(bound(any, SOCK_DGRAM, ports[i]));
+		}
 	}
 	puts("ready");
 	fflush(stdout);
@@ -78,28 +115,27 @@ static void serve(int count, char **ports)
 }
 
 // Returns whether the connection was made, or refused.
-static bool ask(const struct sockaddr_in &address)
+static bool ask(const Address &address, const char *port)
 {
 	static constexpr struct linger reset = {1, 0};
-	Fd connection(socket(AF_INET, SOCK_STREAM, 0));
+	Fd connection(socket(address.storage.ss_family, SOCK_STREAM, 0));
 	char heard[sizeof(hello)];
 
-	if (connect(connection.get(), generic(address), sizeof(address))) {
+	if (connect(connection.get(), address.get(), address.size)) {
 		if (errno == ECONNREFUSED || errno == EPERM)
 			return false;
-		fail(errno, "connect to port " + std::to_string(ntohs(address.sin_port)));
+		fail(errno, "connect to port " + quote(port));
 	}
 	if (recv(connection.get(), heard, sizeof(heard), MSG_WAITALL) != sizeof(hello) ||
 	    memcmp(heard, hello, sizeof(hello)) != 0)
-		fail("hear a hello from port " + std::to_string(ntohs(address.sin_port)),
-		     "something else was said");
+		fail("hear a hello from port " + quote(port), "something else was said");
 	setsockopt(connection.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	return true;
 }
 
 static void ask_all(char *addr, char *ms, char *count, int ports, char **port)
 {
-	std::vector<struct sockaddr_in> addresses;
+	std::vector<Address> addresses;
 	std::chrono::milliseconds time(parse_number(ms, "MS", 1, 60000));
 	__u64 most = parse_number(count, "COUNT", 1, 1000000000);
 	__u64 made = 0;
@@ -110,7 +146,10 @@ static void ask_all(char *addr, char *ms, char *count, int ports, char **port)
 		addresses.push_back(address_of(addr, port[i]));
 	auto begin = Clock::now();
 	while (made + refused < most && Clock::now() < begin + time)
-		ask(addresses[(made + refused) % addresses.size()]) ? made++ : refused++;
+		ask(addresses[(made + refused) % addresses.size()],
+		    port[(made + refused) % addresses.size()])
+			? made++
+			: refused++;
 	std::chrono::nanoseconds took = Clock::now() - begin;
 	printf("%llu %llu %lld\n", made, refused, static_cast<long long>(took.count()));
 }

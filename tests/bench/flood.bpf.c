@@ -13,6 +13,7 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/types.h>
+#include <linux/udp.h>
 #include <stdbool.h>
 
 #include <bpf/bpf_endian.h>
@@ -58,7 +59,7 @@ const volatile bool kept;
 const volatile __u16 port;
 const volatile bool spread;
 /* Sums of 16-bit words, not folded, without the source address and what else changes. */
-const volatile __u32 ip_sum, tcp_sum;
+const volatile __u32 ip_sum, transport_sum;
 
 static __always_inline __u16 checksum(__u32 sum)
 {
@@ -80,15 +81,27 @@ static __always_inline int send(struct xdp_md *ctx)
 	return XDP_TX;
 }
 
-static __always_inline int send_tcp(struct xdp_md *ctx, struct tcphdr *tcp, __u32 address_sum,
-				    __u32 random)
+/* TCP or UDP: their ports are in the same place. */
+static __always_inline int send_ports(struct xdp_md *ctx, void *header, bool is_udp,
+				      __u32 address_sum, __u32 random)
 {
-	if ((void *)(tcp + 1) > (void *)(long)ctx->data_end)
+	struct tcphdr *tcp = header;
+	struct udphdr *udp = header;
+	__u16 check;
+
+	if ((void *)(udp + 1) > (void *)(long)ctx->data_end)
 		return XDP_ABORTED;
 	/* Pages are used again: what the receiver may have changed in them is set each time. */
-	tcp->source = random;
-	tcp->dest = bpf_htons(spread ? port + (random >> 22) * 8 : port);
-	tcp->check = checksum(tcp_sum + address_sum + tcp->source + tcp->dest);
+	udp->source = random;
+	udp->dest = bpf_htons(spread ? port + (random >> 22) * 8 : port);
+	check = checksum(transport_sum + address_sum + udp->source + udp->dest);
+	if (is_udp) {
+		udp->check = check ? check : 0xffff; /* RFC 768: 0 is none */
+		return send(ctx);
+	}
+	if ((void *)(tcp + 1) > (void *)(long)ctx->data_end)
+		return XDP_ABORTED;
+	tcp->check = check;
 	return send(ctx);
 }
 
@@ -100,9 +113,9 @@ static __always_inline int send4(struct xdp_md *ctx, struct iphdr *ip, __be32 ad
 		return XDP_ABORTED;
 	ip->saddr = address;
 	ip->check = checksum(ip_sum + sum);
-	if (ip->protocol != IPPROTO_TCP)
+	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
 		return send(ctx);
-	return send_tcp(ctx, (void *)(ip + 1), sum, random);
+	return send_ports(ctx, ip + 1, ip->protocol == IPPROTO_UDP, sum, random);
 }
 
 static __always_inline int send6(struct xdp_md *ctx, struct ipv6hdr *ip,
@@ -115,7 +128,7 @@ static __always_inline int send6(struct xdp_md *ctx, struct ipv6hdr *ip,
 	ip->saddr = *address;
 	for (int i = 0; i < 4; i++)
 		sum += sum_words(address->s6_addr32[i]);
-	return send_tcp(ctx, (void *)(ip + 1), sum, random);
+	return send_ports(ctx, ip + 1, ip->nexthdr == IPPROTO_UDP, sum, random);
 }
 
 SEC("xdp")

@@ -38,7 +38,7 @@ PINGS = int(os.environ.get("PINGS", 1000))  # at a low rate
 SOURCES = ipaddress.ip_network("198.18.0.0/15")  # RFC 2544: for benchmarks
 MAC = {"near": "02:00:00:00:00:01", "far": "02:00:00:00:00:02"}
 ADDRESS = {"near": "10.9.0.1", "far": "10.9.0.2"}
-FAR6 = "fd10:9::2"
+NEAR6, FAR6 = "fd10:9::1", "fd10:9::2"
 CONTROLS = 1000  # packets that every filter must let through
 
 
@@ -149,7 +149,7 @@ def _words(data):
 def frame(protocol, payload, port=0, spread=False, v6=False):
     """An Ethernet frame with IPv4 or IPv6 to the far host, and the variables of flood.bpf.c for it.
 
-    In the frame source address, ports, and checksums of the IPv4 and TCP headers are 0.
+    In the frame source address, ports, and checksums of the IPv4, TCP and UDP headers are 0.
     """
     daddr = ipaddress.ip_address(FAR6 if v6 else ADDRESS["far"]).packed
     if v6:
@@ -165,13 +165,19 @@ def frame(protocol, payload, port=0, spread=False, v6=False):
         "port": port,
         "spread": str(spread).lower(),
         "ip_sum": _words(header),
-        "tcp_sum": _words(pseudo + payload),
+        "transport_sum": _words(pseudo + payload),
     }
 
 
 def syn(port, spread=False, v6=False):
     """To this TCP port; or, if it is spread, to any of 1024 beginning with it, in steps of 8."""
     return frame(6, struct.pack("!4xIIHHHH", 1, 0, 5 << 12 | 2, 64240, 0, 0), port, spread, v6)
+
+
+def datagram(port, spread=False, v6=False):
+    """UDP, of a few bytes, to this port; or spread as syn() does it."""
+    payload = b"hookset!"
+    return frame(17, struct.pack("!4xHxx", 8 + len(payload)) + payload, port, spread, v6)
 
 
 def echo_request():
@@ -202,7 +208,8 @@ class Wire:
 
     Frames are taken at the far end by NAPI, as from a network card; what comes back is dropped
     at the near end. What is set up on them, and all that is pinned meanwhile, ends with them.
-    IPv6 has only the far one, if it is asked for: so nothing is sent to it but floods.
+    IPv6 has only the far one, if it is asked for: so nothing is sent to it but floods. join6() gives
+    it a way back, and the near one its address.
     """
 
     def __init__(self, v6=False):
@@ -242,6 +249,19 @@ class Wire:
                 run(f"ip -n far address add {FAR6}/64 dev veth0 nodad")
         self.near(["ip", "link", "set", "veth0", "xdpdrv", "obj", OURS / "only_drop.bpf.o", "sec", "xdp"])
 
+    def join6(self, hosts):
+        """These hosts have IPv6, and a route to all others by the other one."""
+        ends = {"near": (NEAR6, FAR6, MAC["far"]), "far": (FAR6, NEAR6, MAC["near"])}
+        for host in hosts:
+            own, other, lladdr = ends[host]
+            with optional():
+                run("sysctl -qw net.ipv6.conf.veth0.disable_ipv6=0 net.ipv6.conf.lo.disable_ipv6=0", host)
+                run(f"ip -n {host} -6 -batch -", stdin=f"""
+                    address replace {own}/64 dev veth0 nodad
+                    neighbour replace {other} lladdr {lladdr} dev veth0
+                    route replace default via {other} dev veth0
+                    """)
+
     def far(self, command, stdin=None):
         return run(command, "far", stdin)
 
@@ -254,7 +274,10 @@ class Wire:
 
     def snmp(self, protocol, counter):
         """A counter of the far host's own network stack."""
-        names, values = re.findall(rf"^{protocol}: (.*)$", self.far("cat /proc/net/snmp /proc/net/netstat"), re.M)
+        text = self.far("cat /proc/net/snmp /proc/net/netstat /proc/net/snmp6")
+        if protocol.endswith("6"):
+            return int(re.search(rf"^{protocol}{counter}\s+(\d+)$", text, re.M)[1])
+        names, values = re.findall(rf"^{protocol}: (.*)$", text, re.M)
         return int(values.split()[names.split().index(counter)])
 
     def flood(self, frame, packets=PACKETS, sources=None):

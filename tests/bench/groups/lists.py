@@ -33,7 +33,6 @@ import dataclasses
 import functools
 import pathlib
 import random
-import re
 import socket
 import time
 
@@ -247,9 +246,7 @@ def load_list(way, wire, blocked):
 
 
 def delivered(wire, family):
-    if family is V4:
-        return wire.snmp("Ip", "InDelivers")
-    return int(re.search(r"^Ip6InDelivers\s+(\d+)$", wire.far("cat /proc/net/snmp6"), re.M)[1])
+    return wire.snmp("Ip" if family is V4 else "Ip6", "InDelivers")
 
 
 def send(wire, family, sources, packets=PACKETS):
