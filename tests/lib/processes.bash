@@ -56,10 +56,11 @@ goes_on() {
 	}
 }
 
-# hold_lock DIR: a process, PID, has the directory locked until it ends.
+# hold_lock DIR: a process, PID, has the directory locked until it ends. It is a `sleep`.
 hold_lock() {
 	start flock --no-fork "$1" sleep 60
 	poll 5 is_locked "$1"
+	poll 5 grep -qx sleep "/proc/$PID/comm" # flock becomes it when it has the lock
 }
 
 is_locked() {

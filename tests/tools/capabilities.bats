@@ -271,8 +271,13 @@ mine() {
 	serve "$ns" root tcp:127.0.0.1:7777
 	least sockmap-update "by PID and FD, of a process that is not yours" \
 		sockmap-update "$PID" 3 "$BPFFS/map"
-	least sockmap-update "--listen or --cookie, of a process that is not yours" \
+	least sockmap-update "--listen, --cookie or --unit, of a process that is not yours" \
 		sockmap-update --listen tcp:127.0.0.1:7777 "$BPFFS/map"
+	if [ -n "$(control_groups)" ]; then
+		unit "$PID" web.service
+		least sockmap-update "--listen, --cookie or --unit, of a process that is not yours" \
+			sockmap-update --unit web "$BPFFS/map"
+	fi
 	least sockmap-update "a socket of your own process, or of systemd; --delete" \
 		sockmap-update --delete "$BPFFS/map"
 	start_in "$ns" "${PLAIN[@]}" "$HOOKSET_ROOT/tests/fixtures/sockets" serve plain tcp:127.0.0.1:7778

@@ -82,11 +82,13 @@ static bool is_server(const Fd &sock)
 		!is_connected(sock));
 }
 
-static bool is_socket_link(const fs::path &link)
+static bool is_socket_link(const fs::path &link, bool &denied)
 {
-	std::error_code gone;
+	std::error_code error; // it may be gone
+	fs::path target = fs::read_symlink(link, error);
 
-	return fs::read_symlink(link, gone).native().starts_with("socket:");
+	denied |= error == std::errc::permission_denied;
+	return target.native().starts_with("socket:");
 }
 
 // Those of one process. What is gone meanwhile is passed over.
@@ -96,7 +98,7 @@ static void add_sockets(int pid, std::map<__u64, Fd> &sockets)
 	bool denied = false;
 
 	for (const std::string &fd : numbers_in(fds, denied)) {
-		if (!is_socket_link(fds / fd))
+		if (!is_socket_link(fds / fd, denied))
 			continue;
 		try {
 			Fd sock = socket_of_process(
@@ -105,13 +107,13 @@ static void add_sockets(int pid, std::map<__u64, Fd> &sockets)
 			if (is_server(sock))
 				sockets.try_emplace(cookie_of(sock), std::move(sock));
 		} catch (const std::runtime_error &) {
-			if (is_socket_link(fds / fd))
+			if (is_socket_link(fds / fd, denied))
 				throw;
 		}
 	}
 	if (denied)
 		fail(EACCES, "list the files of process " + std::to_string(pid),
-		     why_denied(EACCES, {CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE}));
+		     needs({CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE}, CountsFor::Owner));
 }
 
 std::vector<Fd> sockets_of_unit(const std::string &name, bool all)
