@@ -86,9 +86,23 @@ def attached_in(namespace):
         "nsenter", f"--net={namespace}", "bpftool", "-j", "net", "show"))}  # fmt: skip
 
 
+def shown_in(namespace, kind):
+    """The objects of this kind, with their pins in this mount namespace."""
+    try:
+        shown = json.loads(output("nsenter", f"--mount={namespace}", "bpftool", "-j", "-f", kind, "show"))
+    except ValueError:
+        return []
+    return [it for it in shown if "id" in it] if isinstance(shown, list) else []
+
+
+def is_pinned_by_others(it):
+    pins = it.get("pinned", [])
+    return bool(pins) and not any(MARK in pin for pin in pins)
+
+
 def held_by_others():
     """(kind, id) of each object that something of somebody else holds."""
-    held, namespaces = set(), {}
+    held, namespaces, mounts = set(), {}, {}
     own = os.stat("/proc/self/ns/net").st_ino
     for pid, ours in processes():
         if ours:
@@ -97,6 +111,7 @@ def held_by_others():
             held.update((kind, int(number)) for kind, number in
                         re.findall(r"^(prog|map|link)_id:\s*(\d+)$", read(path), re.M))  # fmt: skip
         namespaces[link_of(f"/proc/{pid}/ns/net")] = f"/proc/{pid}/ns/net"
+        mounts[link_of(f"/proc/{pid}/ns/mnt")] = f"/proc/{pid}/ns/mnt"
     namespaces.update((path, path) for path in glob.glob("/run/netns/*") if MARK not in path)
     for namespace in namespaces.values():
         try:
@@ -109,10 +124,12 @@ def held_by_others():
             held.update(("prog", program["id"]) for program in group.get("programs", []))
 
     known = objects("-f")
-    for key, it in known.items():
-        pins = it.get("pinned", [])
-        if pins and not any(MARK in pin for pin in pins):
-            held.add(key)
+    held.update(key for key, it in known.items() if is_pinned_by_others(it))
+    # Each suite has mounts of its own, and so have others: their pins are seen only there.
+    mounts.pop(link_of("/proc/self/ns/mnt"), None)
+    for namespace in mounts.values():
+        for kind in KINDS:
+            held.update((kind, it["id"]) for it in shown_in(namespace, kind) if is_pinned_by_others(it))
     # What these hold, they hold too.
     waiting = list(held)
     while waiting:
