@@ -116,32 +116,27 @@ static const char *why_ping6(const unsigned char *key, const unsigned char *)
 	return nullptr;
 }
 
+static const UnmatchedCheck checks[] = {
+	{"fw_allow6", sizeof(fw_cidr6), sizeof(fw_count), why_cidr6},
+	{"fw_block6", sizeof(fw_cidr6), sizeof(fw_count), why_cidr6},
+	{"fw_rate4", sizeof(fw_cidr4), sizeof(fw_rate), why_rate4},
+	{"fw_rate6", sizeof(fw_cidr6), sizeof(fw_rate), why_rate6},
+	{"fw_rule4", sizeof(fw_rule4), sizeof(fw_rule), why_rule<fw_rule4>},
+	{"fw_rule6", sizeof(fw_rule6), sizeof(fw_rule), why_rule<fw_rule6>},
+	{"fw_icmp6", sizeof(fw_icmp), sizeof(fw_rule), why_icmp6},
+	{"fw_deny", sizeof(fw_proto), sizeof(fw_count), why_deny},
+	{"fw_tcp_ports", sizeof(__be16), sizeof(__be16), why_port_group},
+	{"fw_udp_ports", sizeof(__be16), sizeof(__be16), why_port_group},
+	{"ping_hash6", sizeof(in6_addr), sizeof(__u32), why_ping6},
+};
+
 WhyUnmatched find_unmatched_check(const OpenMap &map)
 {
-	if (WhyUnmatched check = find_unmatched_binding_check(map))
-		return check;
-	static const struct {
-		const char *name;
-		__u32 key_size;
-		__u32 value_size;
-		WhyUnmatched check;
-	} checks[] = {
-		{"fw_allow6", sizeof(fw_cidr6), sizeof(fw_count), why_cidr6},
-		{"fw_block6", sizeof(fw_cidr6), sizeof(fw_count), why_cidr6},
-		{"fw_rate4", sizeof(fw_cidr4), sizeof(fw_rate), why_rate4},
-		{"fw_rate6", sizeof(fw_cidr6), sizeof(fw_rate), why_rate6},
-		{"fw_rule4", sizeof(fw_rule4), sizeof(fw_rule), why_rule<fw_rule4>},
-		{"fw_rule6", sizeof(fw_rule6), sizeof(fw_rule), why_rule<fw_rule6>},
-		{"fw_icmp6", sizeof(fw_icmp), sizeof(fw_rule), why_icmp6},
-		{"fw_deny", sizeof(fw_proto), sizeof(fw_count), why_deny},
-		{"fw_tcp_ports", sizeof(__be16), sizeof(__be16), why_port_group},
-		{"fw_udp_ports", sizeof(__be16), sizeof(__be16), why_port_group},
-		{"ping_hash6", sizeof(in6_addr), sizeof(__u32), why_ping6},
-	};
-
-	for (const auto &entry : checks)
-		if (strcmp(map.info.name, entry.name) == 0 && map.info.key_size == entry.key_size &&
-		    map.info.value_size == entry.value_size)
-			return entry.check;
+	for (const auto &table : {std::span<const UnmatchedCheck>(checks), binding_checks})
+		for (const UnmatchedCheck &entry : table)
+			if (strcmp(map.info.name, entry.name) == 0 &&
+			    map.info.key_size == entry.key_size &&
+			    map.info.value_size == entry.value_size)
+				return entry.check;
 	return nullptr;
 }

@@ -2,6 +2,10 @@
 // Entries of the kit's own maps that have no effect: no packet can match them.
 #pragma once
 
+#include <linux/types.h>
+
+#include <span>
+
 #include "map.h"
 
 // Says why the program ignores an entry, or nullptr if it does not. The key and the value have
@@ -11,5 +15,13 @@ using WhyUnmatched = const char *(*)(const unsigned char *key, const unsigned ch
 // The check for this map, by its name and sizes; nullptr if there is none.
 WhyUnmatched find_unmatched_check(const OpenMap &map);
 
-// The same for the maps of sk_dispatch, whose header has names that those of others have, too.
-WhyUnmatched find_unmatched_binding_check(const OpenMap &map);
+// The check for the map with this name and these sizes, in bytes.
+struct UnmatchedCheck {
+	const char *name;
+	__u32 key_size;
+	__u32 value_size;
+	WhyUnmatched check;
+};
+
+// Those of the maps of sk_dispatch, whose header has names that those of others have, too.
+extern const std::span<const UnmatchedCheck> binding_checks;

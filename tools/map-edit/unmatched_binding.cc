@@ -85,29 +85,17 @@ static const char *why_name(const unsigned char *key, const unsigned char *value
 			       : nullptr;
 }
 
-WhyUnmatched find_unmatched_binding_check(const OpenMap &map)
-{
-	static_assert(DISPATCH_SERVICES == 4096, "a text above says so");
-	static const struct {
-		const char *name;
-		__u32 key_size;
-		__u32 value_size;
-		WhyUnmatched check;
-	} checks[] = {
-		{"dispatch4", sizeof(struct dispatch4), sizeof(dispatch_service),
-		 why_binding<struct dispatch4, why_address>},
-		{"dispatch6", sizeof(struct dispatch6), sizeof(dispatch_service),
-		 why_binding<struct dispatch6, why_address6>},
-		{"dispatch_host4", sizeof(dispatch_host4), sizeof(dispatch_service),
-		 why_host<dispatch_host4, why_address>},
-		{"dispatch_host6", sizeof(dispatch_host6), sizeof(dispatch_service),
-		 why_host<dispatch_host6, why_address6>},
-		{"dispatch_name", sizeof(__u32), DISPATCH_NAME_SIZE, why_name},
-	};
+static_assert(DISPATCH_SERVICES == 4096, "a text above says so");
+static const UnmatchedCheck checks[] = {
+	{"dispatch4", sizeof(struct dispatch4), sizeof(dispatch_service),
+	 why_binding<struct dispatch4, why_address>},
+	{"dispatch6", sizeof(struct dispatch6), sizeof(dispatch_service),
+	 why_binding<struct dispatch6, why_address6>},
+	{"dispatch_host4", sizeof(dispatch_host4), sizeof(dispatch_service),
+	 why_host<dispatch_host4, why_address>},
+	{"dispatch_host6", sizeof(dispatch_host6), sizeof(dispatch_service),
+	 why_host<dispatch_host6, why_address6>},
+	{"dispatch_name", sizeof(__u32), DISPATCH_NAME_SIZE, why_name},
+};
 
-	for (const auto &entry : checks)
-		if (strcmp(map.info.name, entry.name) == 0 && map.info.key_size == entry.key_size &&
-		    map.info.value_size == entry.value_size)
-			return entry.check;
-	return nullptr;
-}
+const std::span<const UnmatchedCheck> binding_checks = checks;
