@@ -3,6 +3,9 @@
 
 #include <unistd.h>
 
+#include <cstdio>
+#include <memory>
+#include <string>
 #include <utility>
 
 // A file descriptor that is closed once, at the end of its scope.
@@ -38,3 +41,10 @@ public:
 private:
 	int fd_ = -1;
 };
+
+// A file of text to read, such as one of /proc; nullptr where it cannot be opened, and errno says
+// why.
+inline std::unique_ptr<FILE, int (*)(FILE *)> open_file(const std::string &path)
+{
+	return {fopen(path.c_str(), "re"), fclose};
+}

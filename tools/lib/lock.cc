@@ -24,11 +24,6 @@ using namespace std::chrono_literals;
 
 constexpr auto pause_between_tries = 10ms;
 
-static std::unique_ptr<FILE, int (*)(FILE *)> open_file(const std::string &path)
-{
-	return {fopen(path.c_str(), "re"), fclose};
-}
-
 // The process that has the directory locked, or 0: it may be gone, or in another PID namespace.
 static int find_holder(const Fd &dir)
 {

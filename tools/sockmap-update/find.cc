@@ -68,15 +68,7 @@ static Fd socket_by_inode(__u32 inode, __u64 cookie, const std::string &what)
 		std::string fds = "/proc/" + pid + "/fd";
 
 		for (const std::string &fd : numbers_in(fds, denied)) {
-			std::string path = fds;
-			std::array<char, 64> target{};
-
-			path += "/" + fd;
-			if (readlink(path.c_str(), target.data(), target.size() - 1) < 0) {
-				denied |= errno == EACCES;
-				continue;
-			}
-			if (name != target.data())
+			if (file_of(fds, fd, denied) != name)
 				continue;
 			try {
 				Fd sock = socket_of_process(

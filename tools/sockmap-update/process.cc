@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <array>
 #include <cerrno>
 #include <memory>
 
@@ -82,4 +83,16 @@ std::vector<std::string> numbers_in(const std::string &path, bool &denied)
 		if (entry->d_name[0] >= '0' && entry->d_name[0] <= '9')
 			found.emplace_back(entry->d_name);
 	return found;
+}
+
+std::string file_of(const std::string &fds, const std::string &fd, bool &denied)
+{
+	std::array<char, 64> target{};
+	std::string path = fds;
+
+	path += "/" + fd;
+	if (readlink(path.c_str(), target.data(), target.size() - 1) >= 0)
+		return target.data();
+	denied |= errno == EACCES;
+	return {};
 }

@@ -12,7 +12,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <map>
-#include <memory>
 
 #include "../lib/capability.h"
 #include "../lib/cli.h"
@@ -59,8 +58,7 @@ static fs::path find_group(const std::string &unit)
 // Those that it has now: none where it is gone.
 static void add_processes(const fs::path &group, std::vector<int> &pids)
 {
-	std::unique_ptr<FILE, decltype(&fclose)> file(fopen((group / "cgroup.procs").c_str(), "re"),
-						      fclose);
+	auto file = open_file(group / "cgroup.procs");
 	std::error_code ignored;
 	std::array<char, 16> line{}; // a PID each
 
@@ -82,23 +80,19 @@ static bool is_server(const Fd &sock)
 		!is_connected(sock));
 }
 
-static bool is_socket_link(const fs::path &link, bool &denied)
+static bool names_socket(const std::string &fds, const std::string &fd, bool &denied)
 {
-	std::error_code error; // it may be gone
-	fs::path target = fs::read_symlink(link, error);
-
-	denied |= error == std::errc::permission_denied;
-	return target.native().starts_with("socket:");
+	return file_of(fds, fd, denied).starts_with("socket:");
 }
 
 // Those of one process. What is gone meanwhile is passed over.
 static void add_sockets(int pid, std::map<__u64, Fd> &sockets)
 {
-	fs::path fds = "/proc/" + std::to_string(pid) + "/fd";
+	std::string fds = "/proc/" + std::to_string(pid) + "/fd";
 	bool denied = false;
 
 	for (const std::string &fd : numbers_in(fds, denied)) {
-		if (!is_socket_link(fds / fd, denied))
+		if (!names_socket(fds, fd, denied))
 			continue;
 		try {
 			Fd sock = socket_of_process(
@@ -107,7 +101,7 @@ static void add_sockets(int pid, std::map<__u64, Fd> &sockets)
 			if (is_server(sock))
 				sockets.try_emplace(cookie_of(sock), std::move(sock));
 		} catch (const std::runtime_error &) {
-			if (is_socket_link(fds / fd, denied))
+			if (names_socket(fds, fd, denied))
 				throw;
 		}
 	}
